@@ -1,0 +1,165 @@
+"""One observation out of the ALMA metadata database, in at most ten queries however many execution blocks it has.
+
+What else the archive may leave empty is None in the answer. Only the row of the MOUS's own status, its project
+and its project code are needed: without them nothing that is made from the answer would be true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Row
+
+from tasks.alma import statements
+from tasks.alma.connection import Database, Reader
+from tasks.alma.ids import EntityId
+from tasks.alma.model import ArchiveFile, Delivery, ExecutionBlock, ObservingUnitSet, Session
+from tasks.alma.sessions import read_sessions
+from tasks.errors import Missing
+
+__all__ = ["MetadataArchive"]
+
+_LAST = datetime.max.replace(tzinfo=UTC)
+
+
+class MetadataArchive:
+    """The ALMA archive's metadata, read only.
+
+    Parameters
+    ----------
+    url
+        SQLAlchemy URL: ``sqlite:///file``, ``postgresql+psycopg://...`` or ``oracle+oracledb://...``.
+    schema
+        Where the tables are; empty for the connection's own.
+    username, password
+        Used instead of those in the URL, if not empty.
+
+    Raises
+    ------
+    Refused
+        The URL cannot be used.
+    """
+
+    def __init__(self, url: str, schema: str = "", username: str = "", password: str = "") -> None:
+        self._database = Database(url, schema, username, password)
+
+    def observing_unit_set(self, mous: EntityId) -> ObservingUnitSet:
+        """Return all that a restore of a MOUS needs to know.
+
+        Raises
+        ------
+        Missing
+            The MOUS, its status, or a table or column is not there.
+        Transient
+            The database cannot be reached.
+        Refused
+            The database does not let us in, or an id or the status XML in it is not one.
+        """
+        with self._database.reading() as reader:
+            return _unit_set(mous, reader)
+
+
+def _unit_set(mous: EntityId, reader: Reader) -> ObservingUnitSet:
+    status, key = reader.first(statements.unit_set(mous)), reader.first(statements.archive_key(mous))
+    if status is None:
+        raise _unknown(mous, key is not None or bool(reader.rows(statements.observed(mous))))
+    code = _project_code(mous, key, reader)
+    quality = reader.first(statements.quality(mous))
+    name = f"{code}_{mous.file_form}"
+    sessions = read_sessions(status.status_xml, mous)
+    blocks = _execution_blocks(reader.rows(statements.execution_blocks(mous, name)), sessions)
+    sched_block, sched_block_status = _sched_block(reader.rows(statements.sched_blocks(mous)), blocks)
+    return ObservingUnitSet(
+        mous=mous,
+        gous=_id(status.gous or (key and key.gous)),
+        sous=_id(status.sous),
+        project_code=code,
+        project_uid=_project_uid(mous, status.project_uid or (quality and quality.project_uid)),
+        project_status=_id(status.project_status),
+        part_id=status.part_id or (quality and quality.part_id),
+        sched_block=sched_block,
+        sched_block_status=sched_block_status,
+        state=status.state,
+        qa2_status=quality and quality.qa2_status,
+        sessions=sessions,
+        execution_blocks=blocks,
+        products=_products(reader.rows(statements.products(mous))),
+        delivery=_delivery(reader.rows(statements.deliveries(name))),
+    )
+
+
+def _unknown(mous: EntityId, archived: bool) -> Missing:
+    if archived:
+        return Missing(
+            f"the status of MOUS {mous} is unknown",
+            "the archive has data of it, but obs_unit_set_status has no row for it",
+            "wait until the status is replicated, or ask the archive's operators",
+        )
+    return Missing(
+        f"MOUS {mous} is unknown",
+        "the ALMA metadata database has nothing under this id",
+        "check the id; it must be that of a member observing unit set",
+    )
+
+
+def _project_code(mous: EntityId, key: Row[Any] | None, reader: Reader) -> str:
+    if key and key.project_code:
+        return str(key.project_code)
+    codes = sorted(row.project_code for row in reader.rows(statements.observed(mous)) if row.project_code)
+    if not codes:
+        raise Missing(
+            f"the project code of MOUS {mous} is unknown",
+            "neither asa_ous nor asa_science has it",
+            "wait until it is archived, or ask the archive's operators",
+        )
+    return str(codes[0])
+
+
+def _project_uid(mous: EntityId, text: str | None) -> EntityId:
+    if not text:
+        raise Missing(
+            f"the project of MOUS {mous} is unknown",
+            "obs_unit_set_status, obs_project_status and aqua_ous all lack its id",
+            "ask the archive's operators",
+        )
+    return EntityId(text)
+
+
+def _execution_blocks(rows: Iterable[Row[Any]], sessions: tuple[Session, ...]) -> tuple[ExecutionBlock, ...]:
+    number = {uid: session.number for session in reversed(sessions) for uid in session.execution_blocks}
+    found = {EntityId(row.asdm_uid): row for row in rows}
+    order = sorted(
+        found, key=lambda uid: (number.get(uid, len(sessions) + 1), found[uid].first_start or _LAST, uid)
+    )
+    return tuple(_execution_block(uid, found[uid]) for uid in order)
+
+
+def _execution_block(uid: EntityId, row: Row[Any]) -> ExecutionBlock:
+    raw = ArchiveFile(file_id=f"{uid.file_form}.asdm.sdm.tar", file_class="raw", size=row.raw_size)
+    return ExecutionBlock(uid=uid, sched_block=_id(row.sched_block), raw=raw)
+
+
+def _sched_block(
+    rows: Sequence[Row[Any]], blocks: tuple[ExecutionBlock, ...]
+) -> tuple[EntityId | None, EntityId | None]:
+    """Choose the scheduling block of the first execution block: a PPR holds exactly one."""
+    observed = next((block.sched_block for block in blocks if block.sched_block), None)
+    choice = next((row for row in rows if row.sched_block == observed), rows[0] if rows else None)
+    return (_id(choice.sched_block), _id(choice.status)) if choice else (observed, None)
+
+
+def _products(rows: Iterable[Row[Any]]) -> tuple[ArchiveFile, ...]:
+    files = (ArchiveFile(file_id=row.file_id, file_class=row.file_class or "", size=row.file_size) for row in rows)
+    return tuple(file for file in files if file.file_class.casefold() != "raw")
+
+
+def _delivery(rows: Iterable[Row[Any]]) -> Delivery | None:
+    """Take the delivery that is public last: of two, an unknown date or a later one is the safe one."""
+    found = [Delivery(name=row.name, release_date=row.release_date, qa2_passed=row.qa2_passed) for row in rows]
+    return max(found, key=lambda delivery: delivery.release_date or _LAST, default=None)
+
+
+def _id(text: str | None) -> EntityId | None:
+    return EntityId(text) if text else None
