@@ -1,0 +1,1 @@
+"""Where flows run: one environment a file."""

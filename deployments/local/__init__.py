@@ -1,0 +1,1 @@
+"""The embedded environment: a small observatory, its archive and its metadata, all on this machine and all simulated."""
