@@ -1,0 +1,1 @@
+"""The operator's commands: thin, one call each."""

@@ -1,0 +1,55 @@
+"""Entering a profile: its settings, its own Prefect server, and for `local` the embedded environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from blocks.profile import Profile
+
+__all__ = ["entered"]
+
+
+@contextmanager
+def entered(name: str | None) -> Iterator[Profile]:
+    """Load a profile and make this process one of its environment.
+
+    Parameters
+    ----------
+    name
+        The profile; by default the one that CAPO_PROFILE names.
+
+    Raises
+    ------
+    ProfileError
+        No profile is named, or its files are wrong.
+    """
+    with ExitStack() as stack:
+        if (name or os.environ.get("CAPO_PROFILE")) == "local":
+            _embed(stack)
+        profile = Profile.load(name)
+        _adopt_prefect(profile)
+        yield profile
+
+
+def _embed(stack: ExitStack) -> None:
+    from cli._display import building
+    from deployments.local import environment
+
+    with building() as show:
+        stack.enter_context(environment.running(show))
+
+
+def _adopt_prefect(profile: Profile) -> None:
+    """Point Prefect at the profile's own server, or at a private one with its database in the area."""
+    home = profile.processing.root_directory / ".prefect"
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.environ["PREFECT_HOME"] = str(home)
+    os.environ["DO_NOT_TRACK"] = "1"
+    os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+    os.environ["PREFECT_LOGGING_LEVEL"] = "CRITICAL"
+    os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "180"
+    os.environ.pop("PREFECT_API_URL", None)
+    if profile.prefect.api_url:
+        os.environ["PREFECT_API_URL"] = profile.prefect.api_url

@@ -1,0 +1,106 @@
+"""`ppi plan`: what a restore would do, shown before it is done."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.syntax import Syntax
+from rich.table import Table
+
+from blocks.profile import Profile
+from tasks.alma.ids import EntityId
+from tasks.ngas.client import NgasClient
+from tasks.ngas.model import StoredFile
+from tasks.ngas.store import Store
+from tasks.ppr import xml as ppr_xml
+from tasks.restore.plan import Plan
+from tasks.restore.tasks import archive_client, make_restore_plan
+from tasks.workspace.layout import Area
+
+__all__ = ["show"]
+
+
+def show(profile: Profile, mous: str, as_json: bool) -> None:
+    """Print the plan; nothing is written, and only the small manifest is read from NGAS."""
+    observation = EntityId.parse(mous)
+    client = archive_client(profile)
+    with tempfile.TemporaryDirectory() as folder:
+        plan = make_restore_plan(
+            profile, observation, lambda file: _brought(client, file, Path(folder, "manifest.xml"))
+        )
+    store = Store(profile.processing.store_directory)
+    held = {file.name for file in plan.files if store.held(file.stored)}
+    request = ppr_xml.write(plan.request(datetime.now(UTC), profile.site, "ppi")).decode()
+    if as_json:
+        sys.stdout.write(json.dumps(_as_json(plan, profile, held, request), indent=1) + "\n")
+    else:
+        _print(plan, profile, held, request)
+
+
+def _brought(client: NgasClient, file: StoredFile, path: Path) -> Path:
+    client.retrieve(file, path, lambda _: None)
+    return path
+
+
+def _as_json(plan: Plan, profile: Profile, held: set[str], request: str) -> dict[str, object]:
+    return {
+        "observation": plan.observation.mous,
+        "project": plan.observation.project_code,
+        "profile": profile.name,
+        "restorable": True,
+        "casa": plan.casa.model_dump(),
+        "calibrated_with": plan.calibrated_with,
+        "execution_blocks": [{"uid": block.uid, "session": block.session} for block in plan.blocks],
+        "files": [
+            {
+                "name": file.name,
+                "file_id": file.stored.file_id,
+                "size": file.stored.size,
+                "in_store": file.name in held,
+            }
+            for file in plan.files
+        ],
+        "bytes": plan.size,
+        "bytes_to_fetch": _to_fetch(plan, held),
+        "caveats": plan.caveats,
+        "destination": str(_destination(plan, profile)),
+        "ppr": request,
+    }
+
+
+def _to_fetch(plan: Plan, held: set[str]) -> int:
+    return sum(file.stored.size for file in plan.files if file.name not in held)
+
+
+def _destination(plan: Plan, profile: Profile) -> Path:
+    return Area(profile.processing.root_directory).destination(
+        plan.observation.project_code, plan.observation.mous
+    )
+
+
+def _print(plan: Plan, profile: Profile, held: set[str], request: str) -> None:
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(f"[bold]{plan.observation.mous}[/] ({plan.observation.project_code}) may be restored")
+    console.print(f"  in profile {profile.name}, with CASA {plan.casa.version} ({plan.casa.executor})")
+    console.print(f"  calibrated with CASA {plan.calibrated_with}; recipe {plan.recipe}")
+    console.print(f"  to {_destination(plan, profile)}")
+    for caveat in plan.caveats:
+        console.print(f"  note: {caveat}", markup=False)
+    console.print(_files(plan, held))
+    console.print(f"  to fetch: {decimal(_to_fetch(plan, held))} of {decimal(plan.size)}")
+    console.print(Syntax(request, "xml"))
+
+
+def _files(plan: Plan, held: set[str]) -> Table:
+    table = Table("file", "session", "size", "in the store")
+    sessions = {block.raw.name: block.session for block in plan.blocks}
+    for file in plan.files:
+        there = "yes" if file.name in held else "no"
+        table.add_row(file.stored.file_id, sessions.get(file.name, ""), decimal(file.stored.size), there)
+    return table

@@ -1,0 +1,63 @@
+"""`ppi restore`: one observation, watched to its end."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+
+from rich.console import Console
+
+from blocks.profile import Profile
+from cli._display import restoring
+from tasks.alma.access import decide, require
+from tasks.alma.ids import EntityId
+from tasks.restore.deliver import Delivered
+from tasks.restore.tasks import look_up
+
+__all__ = ["report", "restore", "run"]
+
+
+def run(profile: Profile, mous: str, again: bool, as_json: bool) -> None:
+    """Restore and print where the result is."""
+    report(restore(profile, mous, again), as_json)
+
+
+def restore(profile: Profile, mous: str, again: bool) -> Delivered:
+    """Restore an observation in this process; a refusal comes before the Prefect server is started."""
+    observation = EntityId.parse(mous)
+    require(decide(look_up(profile, observation), profile.access.projects, datetime.now(UTC)))
+    with restoring():
+        from flows.restore_ous import restore_ous
+
+        return restore_ous(observation, profile.name, again)
+
+
+def report(done: Delivered, as_json: bool) -> None:
+    """Print what was delivered, and where."""
+    provenance = done.provenance
+    if as_json:
+        sys.stdout.write(json.dumps(_as_json(done), indent=1) + "\n")
+        return
+    console = Console(soft_wrap=True, highlight=False)
+    verdict = provenance.verdict
+    console.print(f"[bold]{provenance.observation}[/] ({provenance.project}): [bold]{verdict.outcome}[/]")
+    for reason in verdict.reasons:
+        console.print(f"  note: {reason}", markup=False)
+    for block in provenance.blocks:
+        proof = block.proof
+        compared = f"reference {proof.reference}" if proof else "not proven"
+        console.print(f"  {done.path / 'calibrated' / block.vis}  {proof.rows if proof else 0:,} rows, {compared}")
+    console.print(f"  report: {done.report}")
+
+
+def _as_json(done: Delivered) -> dict[str, object]:
+    provenance = done.provenance
+    return {
+        "observation": provenance.observation,
+        "delivery": str(done.path),
+        "report": str(done.report),
+        "measurement_sets": [str(done.path / "calibrated" / block.vis) for block in provenance.blocks],
+        "verdict": provenance.verdict.model_dump(mode="json"),
+        "provenance": provenance.model_dump(mode="json"),
+    }

@@ -1,0 +1,93 @@
+"""`ppi`: the operator's commands. Each imports what it needs when it runs, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="ppi",
+    help="Run an observatory archive's processing: an observation's name goes in, a proven product comes out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Mous = Annotated[str, typer.Argument(help="The MOUS: uid://A001/X1284/X265f or uid___A001_X1284_X265f.")]
+ProfileName = Annotated[
+    str | None,
+    typer.Option("--profile", "-P", help="The environment; else CAPO_PROFILE. `local` is the embedded one."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+
+@app.command()
+def plan(mous: Mous, profile: ProfileName = None, json: Json = False) -> None:
+    """Show what a restore would do, fetch and cost; touches nothing."""
+    from cli._environment import entered
+
+    with entered(profile) as environment:
+        from cli import _plan
+
+        _plan.show(environment, mous, json)
+
+
+@app.command()
+def restore(
+    mous: Mous,
+    profile: ProfileName = None,
+    again: Annotated[
+        bool, typer.Option(help="Do it anew although it is delivered; replace that when done.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Restore an observation: fetch, calibrate with CASA, prove, deliver. Interrupted, it goes on where it was."""
+    from cli._environment import entered
+
+    with entered(profile) as environment:
+        from cli import _restore
+
+        _restore.run(environment, mous, again, json)
+
+
+@app.command()
+def status(profile: ProfileName = None, json: Json = False) -> None:
+    """Show what is being restored, what was interrupted, and what is delivered."""
+    from cli._environment import entered
+
+    with entered(profile) as environment:
+        from cli import _status
+
+        _status.show(environment, json)
+
+
+@app.command()
+def demo(json: Json = False) -> None:
+    """Simulate an observatory, then restore one of its observations with real CASA; all of it on this machine."""
+    from cli import _demo
+
+    _demo.run(json)
+
+
+def main() -> None:
+    """Run a command; what PPI can explain ends in one line on standard error and the exit code of its kind."""
+    from blocks.errors import ProfileError
+    from tasks.errors import PpiError
+
+    try:
+        app()
+    except ProfileError as error:
+        sys.exit(_told(str(error), 2))
+    except PpiError as error:
+        sys.exit(_told(str(error), error.exit_code))
+    except KeyboardInterrupt:
+        sys.exit(_told("interrupted; run the same command again and it goes on where it was", 130))
+
+
+def _told(message: str, code: int) -> int:
+    sys.stderr.write(f"ppi: {message}\n")
+    return code

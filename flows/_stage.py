@@ -1,0 +1,58 @@
+"""A stage of a flow: a subflow with its own class of workers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from prefect import flow
+from prefect.futures import PrefectFuture
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+
+from blocks.profile import Profile
+
+__all__ = ["stage"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_WORKERS: dict[str, Callable[[Profile], int]] = {
+    "transfer": lambda profile: profile.ngas.streams_per_server * len(profile.ngas.servers),
+    "casa": lambda profile: profile.cluster.max_workers or os.cpu_count() or 1,
+    "light": lambda _: 1,
+}
+"""How many tasks of a class run at once on one machine."""
+
+
+def stage(
+    name: str, resources: str
+) -> Callable[[Callable[Concatenate[Profile, P], R]], Callable[Concatenate[Profile, P], R]]:
+    """Make a subflow of a function whose first parameter is the profile.
+
+    A stage lives and dies with the flow that calls it, in one process, so the flow's heartbeat is its own;
+    a second one would cost each stage a second at its end.
+
+    Parameters
+    ----------
+    name
+        What users see of progress.
+    resources
+        The class of workers: ``transfer``, ``casa`` or ``light``.
+    """
+
+    def decorate(function: Callable[Concatenate[Profile, P], R]) -> Callable[Concatenate[Profile, P], R]:
+        def run(environment: Profile, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            runner: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(_WORKERS[resources](environment))  # type: ignore[assignment]
+
+            @flow(name=name, flow_run_name=name, task_runner=runner, persist_result=False)
+            def subflow(profile: str) -> R:
+                return function(environment, *args, **kwargs)
+
+            with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+                return subflow(environment.name)
+
+        return wraps(function)(run)
+
+    return decorate

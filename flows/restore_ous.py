@@ -1,0 +1,103 @@
+"""Restore an ALMA observation: a MOUS's name goes in, its calibrated and proven measurement sets come out."""
+
+from __future__ import annotations
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+from prefect.runtime import flow_run
+
+from blocks.profile import Profile
+from flows._stage import stage
+from tasks._task_progress import results_with_progress
+from tasks.alma.ids import EntityId
+from tasks.casa.launch import ending_children
+from tasks.casa.record import BlockRecord
+from tasks.casa.request import RESTORE_STEPS
+from tasks.errors import PpiError
+from tasks.report import summary
+from tasks.restore import tasks as steps
+from tasks.restore.deliver import Delivered, Run
+from tasks.restore.plan import Plan
+from tasks.workspace.delivery import delivered
+from tasks.workspace.layout import Area, Tree
+from tasks.workspace.provenance import Clock, Input
+
+__all__ = ["restore_ous"]
+
+
+def _run_name() -> str:
+    mous = str(flow_run.parameters["mous"])
+    try:
+        return f"restore {EntityId.parse(mous).short}"
+    except PpiError:
+        return f"restore {mous}"
+
+
+@flow(name="restore-ous", flow_run_name=_run_name, persist_result=False)
+def restore_ous(mous: str, profile: str, again: bool = False) -> Delivered:
+    """Restore the calibrated measurement sets of a member observing unit set.
+
+    Parameters
+    ----------
+    mous
+        The MOUS, as in uid://A001/X1284/X265f or uid___A001_X1284_X265f.
+    profile
+        The environment to do it in.
+    again
+        Do it anew although a finished delivery is there; that is replaced when the new one is whole.
+    """
+    environment, observation = Profile.load(profile), EntityId.parse(mous)
+    area = Area(environment.processing.root_directory)
+    with ending_children(), area.held(observation):
+        clock = Clock()
+        with clock.stage("plan"):
+            plan = steps.plan_restore(profile, observation)
+        if not again and (done := _finished(area, plan)):
+            return done
+        tree = area.attempt(observation, plan.key, plan.observation.project_code, plan.relative_path)
+        with clock.stage("gather"):
+            inputs = gather(environment, plan, tree)
+        with clock.stage("process"):
+            blocks = process(environment, plan, tree)
+        run = Run(profile=profile, flow_run=flow_run.id, started=clock.started, stages=clock.times)
+        return finish(environment, plan, tree, run, inputs, blocks)
+
+
+@stage("gather", resources="transfer")
+def gather(profile: Profile, plan: Plan, tree: Tree) -> tuple[Input, ...]:
+    """Write the PPR and bring every file that it needs."""
+    steps.write_request(profile.name, plan, tree)
+    futures = [steps.fetch_block.submit(profile.name, block, tree) for block in plan.blocks]
+    futures.append(steps.fetch_products.submit(profile.name, plan, tree))
+    parts = results_with_progress(futures, "gather", plan.size, f"bytes fetched of {plan.observation.mous}")
+    return tuple(entry for part in parts for entry in part)
+
+
+@stage("process", resources="casa")
+def process(profile: Profile, plan: Plan, tree: Tree) -> tuple[BlockRecord, ...]:
+    """Let CASA restore every execution block, and judge it."""
+    if plan.casa.executor == "pipeline":
+        return steps.restore_with_pipeline(profile.name, plan, tree)
+    futures = [steps.restore_block.submit(profile.name, plan, block, tree) for block in plan.blocks]
+    total = len(futures) * len(RESTORE_STEPS)
+    return tuple(results_with_progress(futures, "process", total, f"CASA steps of {plan.observation.mous}"))
+
+
+@stage("finish", resources="light")
+def finish(
+    profile: Profile, plan: Plan, tree: Tree, run: Run, inputs: tuple[Input, ...], blocks: tuple[BlockRecord, ...]
+) -> Delivered:
+    """Deliver with report and provenance, and show the result in the UI."""
+    done = steps.deliver_blocks(plan, tree, run, inputs, blocks)
+    create_markdown_artifact(summary.markdown(done.provenance), key="restore", description=str(done.report))
+    return done
+
+
+def _finished(area: Area, plan: Plan) -> Delivered | None:
+    observation = plan.observation
+    destination = area.destination(observation.project_code, observation.mous)
+    provenance = delivered(destination, plan.key)
+    if provenance is None:
+        return None
+    area.discard(observation.mous, plan.key, observation.project_code)
+    return Delivered(path=destination, provenance=provenance)

@@ -1,0 +1,110 @@
+"""Deliver what was restored: proven, with its report and its provenance."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.casa.record import BlockRecord
+from tasks.casa.verdict import Outcome, Verdict, worst
+from tasks.report import page
+from tasks.restore.plan import Plan
+from tasks.workspace import durable
+from tasks.workspace.delivery import Staging
+from tasks.workspace.layout import Area, Tree
+from tasks.workspace.provenance import Input, Provenance, StageTime
+
+__all__ = ["Delivered", "Run", "deliver"]
+
+
+class Run(BaseModel):
+    """The run that delivers: what provenance says of it.
+
+    Parameters
+    ----------
+    profile
+        The environment.
+    flow_run
+        Id of the Prefect flow run; None outside one.
+    started
+        UTC.
+    stages
+        The stages before the delivery, and their times.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    profile: str
+    flow_run: str | None
+    started: datetime
+    stages: tuple[StageTime, ...] = ()
+
+
+class Delivered(BaseModel):
+    """A finished delivery.
+
+    Parameters
+    ----------
+    path
+        Its folder; the report is ``qa/report.html`` in it.
+    provenance
+        Its whole history.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    path: Path
+    provenance: Provenance
+
+    @property
+    def report(self) -> Path:
+        """The page to look at."""
+        return self.path / "qa" / "report.html"
+
+
+def deliver(
+    plan: Plan, tree: Tree, run: Run, inputs: tuple[Input, ...], blocks: tuple[BlockRecord, ...]
+) -> Delivered:
+    """Put the delivery together, write its report, and rename it into its place; then clear the attempt away."""
+    destination = Area(tree.root).destination(plan.observation.project_code, plan.observation.mous)
+    staging = Staging(destination, plan.key)
+    staging.begin()
+    staging.take_products(tree)
+    for block in blocks:
+        staging.take_block(tree.finished(Path(block.vis).stem), block.vis)
+    provenance = _provenance(plan, run, inputs, blocks, staging)
+    pictures = {path.name: path.read_bytes() for path in sorted((staging.root / "qa").glob("*.png"))}
+    staging.finish(provenance, page.render(provenance, pictures))
+    durable.remove(tree.attempt)
+    return Delivered(path=destination, provenance=provenance)
+
+
+def _provenance(
+    plan: Plan, run: Run, inputs: tuple[Input, ...], blocks: tuple[BlockRecord, ...], staging: Staging
+) -> Provenance:
+    request = next((staging.root / "script").glob("PPR_*.xml"))
+    return Provenance(
+        observation=plan.observation.mous,
+        project=plan.observation.project_code,
+        key=plan.key,
+        finished=datetime.now(UTC),
+        ppi_version=importlib.metadata.version("ppi"),
+        casa_version=plan.casa.version,
+        calibrated_with=plan.calibrated_with,
+        executor=plan.casa.executor,
+        recipe=plan.recipe,
+        ppr_sha256=hashlib.sha256(request.read_bytes()).hexdigest(),
+        inputs=inputs,
+        blocks=blocks,
+        verdict=_verdict(plan, blocks),
+        **run.model_dump(),
+    )
+
+
+def _verdict(plan: Plan, blocks: tuple[BlockRecord, ...]) -> Verdict:
+    of_plan = Verdict(outcome=Outcome.CAVEATS if plan.caveats else Outcome.SUCCESS, reasons=plan.caveats)
+    return worst((of_plan, *(block.verdict for block in blocks)))

@@ -1,0 +1,144 @@
+"""The restore's Prefect tasks: each loads what its profile holds, where it runs, and calls one plain function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from blocks.profile import Profile
+from tasks._task import task
+from tasks.alma.access import decide, require
+from tasks.alma.archive import MetadataArchive
+from tasks.alma.ids import EntityId
+from tasks.alma.model import ObservingUnitSet
+from tasks.casa.environment import measures_directory
+from tasks.casa.record import BlockRecord
+from tasks.casa.versions import casa_for
+from tasks.ngas.client import NgasClient
+from tasks.ngas.model import StoredFile
+from tasks.ngas.store import Store
+from tasks.progress import Event, tell
+from tasks.restore import gather, process
+from tasks.restore.deliver import Delivered, Run, deliver
+from tasks.restore.plan import Casa, Plan, PlannedBlock, make_plan, read_manifest
+from tasks.workspace.layout import Tree
+from tasks.workspace.provenance import Input
+
+__all__ = [
+    "archive_client", "deliver_blocks", "fetch_block", "fetch_products", "look_up", "make_restore_plan",
+    "plan_restore", "restore_block", "restore_with_pipeline", "write_request",
+]  # fmt: skip
+
+
+def archive_client(profile: Profile) -> NgasClient:
+    """Return a client of the profile's NGAS."""
+    ngas = profile.ngas
+    return NgasClient(
+        ngas.servers,
+        username=ngas.username,
+        password=ngas.password.get_secret_value(),
+        timeout=ngas.timeout_seconds,
+    )
+
+
+def look_up(profile: Profile, mous: EntityId) -> ObservingUnitSet:
+    """Look the observation up in the profile's metadata database."""
+    tables = profile.metadata
+    archive = MetadataArchive(
+        tables.url,
+        schema=tables.schema_name,
+        username=tables.username,
+        password=tables.password.get_secret_value(),
+    )
+    return archive.observing_unit_set(mous)
+
+
+def make_restore_plan(profile: Profile, mous: EntityId, fetch: Callable[[StoredFile], Path]) -> Plan:
+    """Look up, decide and plan.
+
+    Parameters
+    ----------
+    fetch
+        Brings the manifest to a local file.
+
+    Raises
+    ------
+    Refused
+        The profile may not restore it; nothing was fetched.
+    """
+    observation = look_up(profile, mous)
+    require(decide(observation, profile.access.projects, datetime.now(UTC)))
+    client = archive_client(profile)
+    manifest_file, manifest = read_manifest(observation, client, fetch)
+    version = casa_for(profile.casa.executor, profile.casa.default_version, manifest.casa_version)
+    casa = Casa(executor=profile.casa.executor, version=version)
+    return make_plan(observation, manifest, manifest_file, client, casa)
+
+
+@task("plan {mous}")
+def plan_restore(profile: str, mous: EntityId) -> Plan:
+    """Plan the restore of an observation; see `tasks.restore.plan`."""
+    tell(Event("plan", str(mous), "look up"))
+    environment = Profile.load(profile)
+    store, client = Store(environment.processing.store_directory), archive_client(environment)
+    return make_restore_plan(environment, mous, lambda file: store.fetch(client, file, lambda _: None).path)
+
+
+@task("write the processing request")
+def write_request(profile: str, plan: Plan, tree: Tree) -> Path:
+    """Write the PPR; see `tasks.restore.gather`."""
+    return gather.write_request(plan, tree, Profile.load(profile).site, "ppi")
+
+
+@task("fetch the calibration products")
+def fetch_products(profile: str, plan: Plan, tree: Tree) -> tuple[Input, ...]:
+    """Fetch the calibration products; see `tasks.restore.gather`."""
+    return gather.fetch_products(plan, tree, *_archive(profile), _telling("calibration products"))
+
+
+@task("fetch {block.uid}")
+def fetch_block(profile: str, block: PlannedBlock, tree: Tree) -> tuple[Input, ...]:
+    """Fetch and unpack one execution block; see `tasks.restore.gather`."""
+    return gather.fetch_block(block, tree, *_archive(profile), _telling(block.raw.name))
+
+
+@task("restore {block.uid}")
+def restore_block(profile: str, plan: Plan, block: PlannedBlock, tree: Tree) -> BlockRecord:
+    """Restore one execution block with casatasks; see `tasks.restore.process`."""
+    return process.restore_block(plan, block, tree, _casa(profile), _stepping(block.raw.name))
+
+
+@task("run the pipeline on {plan.observation.mous}")
+def restore_with_pipeline(profile: str, plan: Plan, tree: Tree) -> tuple[BlockRecord, ...]:
+    """Restore all execution blocks with the pipeline; see `tasks.restore.process`."""
+    return process.restore_with_pipeline(
+        plan, gather.request_path(plan, tree), tree, _casa(profile), _stepping("pipeline")
+    )
+
+
+@task("deliver {plan.observation.mous}")
+def deliver_blocks(
+    plan: Plan, tree: Tree, run: Run, inputs: tuple[Input, ...], blocks: tuple[BlockRecord, ...]
+) -> Delivered:
+    """Deliver; see `tasks.restore.deliver`."""
+    tell(Event("finish", str(plan.observation.mous), "deliver"))
+    return deliver(plan, tree, run, inputs, blocks)
+
+
+def _archive(profile: str) -> tuple[Store, NgasClient]:
+    environment = Profile.load(profile)
+    return Store(environment.processing.store_directory), archive_client(environment)
+
+
+def _casa(profile: str) -> process.CasaSettings:
+    casa = Profile.load(profile).casa
+    return process.CasaSettings(measures_directory(casa.measures_directory), casa.timeout_seconds, casa.home)
+
+
+def _telling(item: str) -> Callable[[int], None]:
+    return lambda done: tell(Event("gather", item, "fetch", done))
+
+
+def _stepping(item: str) -> Callable[[str], None]:
+    return lambda step: tell(Event("process", item, step, 1))

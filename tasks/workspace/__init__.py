@@ -1,0 +1,1 @@
+"""The processing directory: its layout, what is finished in it, delivery and provenance."""

@@ -1,0 +1,182 @@
+"""The directory tree that the pipeline expects, and the attempts that are made in it.
+
+::
+
+    <root>/<project>_<time stamp>/              an attempt; one that was interrupted is taken up again
+        attempt.json                            of which observation, and its key
+        SOUS_…/GOUS_…/MOUS_…/
+            rawdata/  working/  products/
+            working/<eb>/                       a finished execution block; record.json in it is written last
+            working/attempts/<eb>.<n>/          an unfinished one
+    <root>/delivered/<project>/MOUS_…/          the named destination
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.alma.ids import EntityId
+from tasks.workspace import durable
+
+__all__ = ["Area", "Tree"]
+
+_MARKER = "attempt.json"
+
+
+class _Attempt(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    observation: EntityId
+    key: str
+    stamp: datetime
+    relative: str
+
+
+@dataclass(frozen=True)
+class Tree:
+    """One attempt's directories.
+
+    Parameters
+    ----------
+    root
+        The environment's processing area (SCIPIPE_ROOTDIR).
+    relative
+        The PPR's RelativePath, from there to the MOUS's directory.
+    stamp
+        When the attempt was begun, UTC.
+    """
+
+    root: Path
+    relative: str
+    stamp: datetime
+
+    @property
+    def attempt(self) -> Path:
+        """The attempt's whole directory."""
+        return self.root / Path(self.relative).parts[0]
+
+    @property
+    def mous(self) -> Path:
+        """The MOUS's directory."""
+        return self.root / self.relative
+
+    @property
+    def rawdata(self) -> Path:
+        """Where execution blocks are unpacked."""
+        return self.mous / "rawdata"
+
+    @property
+    def working(self) -> Path:
+        """Where CASA works."""
+        return self.mous / "working"
+
+    @property
+    def products(self) -> Path:
+        """Where the archive's calibration products are placed."""
+        return self.mous / "products"
+
+    def finished(self, name: str) -> Path:
+        """Return the directory of a finished execution block."""
+        return self.working / name
+
+    def new_attempt(self, name: str) -> Path:
+        """Make the directory of a new attempt at one execution block."""
+        attempts = self.working / "attempts"
+        attempts.mkdir(exist_ok=True)
+        number = 1 + sum(1 for _ in attempts.glob(f"{name}.*"))
+        directory = attempts / f"{name}.{number}"
+        directory.mkdir()
+        return directory
+
+
+@dataclass(frozen=True)
+class Area:
+    """The processing area of one environment.
+
+    Parameters
+    ----------
+    root
+        Its root directory; made with mode 0700 if it is not there.
+    """
+
+    root: Path
+
+    def destination(self, project: str, mous: EntityId) -> Path:
+        """Return where the observation is delivered."""
+        return self.root / "delivered" / project / f"MOUS_{mous.file_form}"
+
+    @contextmanager
+    def held(self, mous: EntityId) -> Iterator[None]:
+        """Keep every other run of this environment off the observation.
+
+        Raises
+        ------
+        Transient
+            Another run holds it.
+        """
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with durable.exclusive(self._lock(mous), f"observation {mous}"):
+            yield
+
+    def attempt(self, observation: EntityId, key: str, project: str, relative: Callable[[datetime], str]) -> Tree:
+        """Take up the newest unfinished attempt with the same key, or begin a new one.
+
+        Parameters
+        ----------
+        key
+            What decides the result: an attempt with another key has other inputs and is left alone.
+        project
+            The project's code.
+        relative
+            Gives the PPR's RelativePath for the time at which an attempt is begun.
+        """
+        for marker in self._markers(project):
+            found = _read(marker)
+            if (found.observation, found.key) == (observation, key):
+                return self._tree(found)
+        return self._begin(observation, key, relative(stamp := datetime.now(UTC)), stamp)
+
+    def is_held(self, mous: EntityId) -> bool:
+        """Tell whether a run is working on the observation now."""
+        return durable.is_locked(self._lock(mous))
+
+    def attempts(self) -> list[tuple[EntityId, Path]]:
+        """List every unfinished attempt with its observation."""
+        markers = sorted(self.root.glob(f"*/{_MARKER}"))
+        return [(_read(marker).observation, marker.parent) for marker in markers]
+
+    def discard(self, observation: EntityId, key: str, project: str) -> None:
+        """Clear away what an interruption after the delivery left of its attempt."""
+        for marker in self._markers(project):
+            found = _read(marker)
+            if (found.observation, found.key) == (observation, key):
+                durable.remove(marker.parent)
+
+    def _lock(self, mous: EntityId) -> Path:
+        return self.root / ".locks" / mous.file_form
+
+    def _markers(self, project: str) -> list[Path]:
+        return sorted(self.root.glob(f"{project}_*/{_MARKER}"), reverse=True)
+
+    def _tree(self, found: _Attempt) -> Tree:
+        tree = Tree(self.root, found.relative, found.stamp)
+        for directory in (tree.rawdata, tree.working, tree.products):
+            directory.mkdir(parents=True, exist_ok=True)
+        return tree
+
+    def _begin(self, observation: EntityId, key: str, relative: str, stamp: datetime) -> Tree:
+        begun = _Attempt(observation=observation, key=key, stamp=stamp, relative=relative)
+        attempt = self.root / Path(relative).parts[0]
+        attempt.mkdir(mode=0o700)
+        durable.write(attempt / _MARKER, begun.model_dump_json().encode())
+        return self._tree(begun)
+
+
+def _read(marker: Path) -> _Attempt:
+    return _Attempt.model_validate_json(marker.read_bytes())

@@ -1,0 +1,111 @@
+"""Where a delivered product comes from: everything that is needed to make it again, in one `provenance.json`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.casa.record import BlockRecord
+from tasks.casa.verdict import Verdict
+from tasks.progress import Event, tell
+
+__all__ = ["BlockRecord", "Clock", "Input", "Provenance", "StageTime"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Input(_Frozen):
+    """One file from the archive.
+
+    Parameters
+    ----------
+    name
+        Its name in the processing directory.
+    file_id, version, size, checksum
+        What the archive calls it; bytes; ``crc32:<decimal>``, or None where the archive keeps none.
+    server
+        The server that it was fetched from; None when the store held it.
+    seconds
+        Time of the fetch; 0 when the store held it.
+    """
+
+    name: str
+    file_id: str
+    version: int
+    size: int
+    checksum: str | None
+    server: str | None
+    seconds: float
+
+
+class StageTime(_Frozen):
+    """A stage of the flow and how long it took, in seconds."""
+
+    stage: str
+    seconds: float
+
+
+class Clock:
+    """Take the times of a run's stages."""
+
+    def __init__(self) -> None:
+        self.started = datetime.now(UTC)
+        self.times: tuple[StageTime, ...] = ()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time one stage; one that fails is not noted."""
+        begun = time.monotonic()
+        tell(Event(name))
+        yield
+        self.times += (StageTime(stage=name, seconds=round(time.monotonic() - begun, 3)),)
+
+
+class Provenance(_Frozen):
+    """A delivery's whole history.
+
+    Parameters
+    ----------
+    observation, project
+        MOUS uid and project code.
+    profile
+        The environment in which it was made.
+    flow_run
+        Id of the Prefect flow run that delivered it; None outside one.
+    key
+        Hash of everything that decides the result; the same key makes the same bytes.
+    started, finished
+        When the delivering run began and ended, UTC.
+    ppi_version, casa_version, calibrated_with, executor, recipe
+        The software that made it, and the CASA of the original calibration.
+    ppr_sha256
+        Hash of the PPR in ``script/``.
+    inputs, blocks, stages
+        What went in, what became of each execution block, and the time of each stage.
+    verdict
+        The verdict on the whole.
+    """
+
+    observation: str
+    project: str
+    profile: str
+    flow_run: str | None
+    key: str
+    started: datetime
+    finished: datetime
+    ppi_version: str
+    casa_version: str
+    calibrated_with: str
+    executor: str
+    recipe: str
+    ppr_sha256: str
+    inputs: tuple[Input, ...]
+    blocks: tuple[BlockRecord, ...]
+    stages: tuple[StageTime, ...]
+    verdict: Verdict

@@ -1,0 +1,77 @@
+"""What an environment's processing area says of its restores, without asking any service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.alma.ids import EntityId
+from tasks.casa.record import RECORD
+from tasks.casa.request import STEPS, StepTime
+from tasks.workspace.delivery import PROVENANCE
+from tasks.workspace.layout import Area
+from tasks.workspace.provenance import Provenance
+
+__all__ = ["State", "states"]
+
+
+class State(BaseModel):
+    """One observation in the area.
+
+    Parameters
+    ----------
+    state
+        ``running``; ``interrupted`` when nobody works on it and it is not finished; or the verdict of a delivery.
+    blocks_done
+        Execution blocks that are finished.
+    step
+        What CASA does now, or did last, to those that are not.
+    path
+        The attempt, or the delivery.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    observation: str
+    project: str
+    state: Literal["running", "interrupted", "success", "success with caveats", "failed"]
+    blocks_done: int
+    step: str = ""
+    path: Path
+
+
+def states(area: Area) -> tuple[State, ...]:
+    """List the attempts, then the deliveries."""
+    attempts = (_attempt(area, observation, path) for observation, path in area.attempts())
+    deliveries = (_delivery(path) for path in sorted(area.root.glob(f"delivered/*/MOUS_*/{PROVENANCE}")))
+    return (*attempts, *deliveries)
+
+
+def _attempt(area: Area, observation: EntityId, path: Path) -> State:
+    return State(
+        observation=observation,
+        project=path.name.partition("_")[0],
+        state="running" if area.is_held(observation) else "interrupted",
+        blocks_done=sum(1 for _ in path.glob(f"SOUS_*/GOUS_*/MOUS_*/working/*/{RECORD}")),
+        step=", ".join(_steps(path)),
+        path=path,
+    )
+
+
+def _steps(path: Path) -> list[str]:
+    logs = sorted(path.glob(f"SOUS_*/GOUS_*/MOUS_*/working/attempts/*/{STEPS}"))
+    last = [(log.parent.name, log.read_text().splitlines()) for log in logs]
+    return [f"{name}: {StepTime.model_validate_json(lines[-1]).step}" for name, lines in last if lines]
+
+
+def _delivery(path: Path) -> State:
+    provenance = Provenance.model_validate_json(path.read_bytes())
+    return State(
+        observation=provenance.observation,
+        project=provenance.project,
+        state=provenance.verdict.outcome.value,
+        blocks_done=len(provenance.blocks),
+        path=path.parent,
+    )
