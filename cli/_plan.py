@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.console import Console
 from rich.filesize import decimal
 from rich.syntax import Syntax
-from rich.table import Table
+from rich.table import Column, Table
 
 from blocks.profile import Profile
+from cli._console import out, print_json
 from tasks.alma.ids import EntityId
 from tasks.ngas.client import NgasClient
 from tasks.ngas.model import StoredFile
@@ -38,7 +36,7 @@ def show(profile: Profile, mous: str, as_json: bool) -> None:
     held = {file.name for file in plan.files if store.held(file.stored)}
     request = ppr_xml.write(plan.request(datetime.now(UTC), profile.site, "ppi")).decode()
     if as_json:
-        sys.stdout.write(json.dumps(_as_json(plan, profile, held, request), indent=1) + "\n")
+        print_json(_as_json(plan, profile, held, request))
     else:
         _print(plan, profile, held, request)
 
@@ -85,7 +83,7 @@ def _destination(plan: Plan, profile: Profile) -> Path:
 
 
 def _print(plan: Plan, profile: Profile, held: set[str], request: str) -> None:
-    console = Console(soft_wrap=True, highlight=False)
+    console = out()
     console.print(f"[bold]{plan.observation.mous}[/] ({plan.observation.project_code}) may be restored")
     console.print(f"  in profile {profile.name}, with CASA {plan.casa.version} ({plan.casa.executor})")
     console.print(f"  calibrated with CASA {plan.calibrated_with}; recipe {plan.recipe}")
@@ -98,7 +96,7 @@ def _print(plan: Plan, profile: Profile, held: set[str], request: str) -> None:
 
 
 def _files(plan: Plan, held: set[str]) -> Table:
-    table = Table("file", "session", "size", "in the store")
+    table = Table(Column("file", overflow="fold"), "session", Column("size", justify="right"), "in the store")
     sessions = {block.raw.name: block.session for block in plan.blocks}
     for file in plan.files:
         there = "yes" if file.name in held else "no"

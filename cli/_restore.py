@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from datetime import UTC, datetime
 
-from rich.console import Console
-
 from blocks.profile import Profile
+from cli._console import out, print_json
 from cli._display import restoring
 from tasks.alma.access import decide, require
 from tasks.alma.ids import EntityId
@@ -37,9 +34,9 @@ def report(done: Delivered, as_json: bool) -> None:
     """Print what was delivered, and where."""
     provenance = done.provenance
     if as_json:
-        sys.stdout.write(json.dumps(_as_json(done), indent=1) + "\n")
+        print_json(_as_json(done))
         return
-    console = Console(soft_wrap=True, highlight=False)
+    console = out()
     verdict = provenance.verdict
     console.print(f"[bold]{provenance.observation}[/] ({provenance.project}): [bold]{verdict.outcome}[/]")
     for reason in verdict.reasons:

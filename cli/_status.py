@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import sys
-
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from blocks.profile import Profile
+from cli._console import out, print_json
 from tasks.workspace.layout import Area
 from tasks.workspace.status import State, states
 
@@ -19,14 +16,14 @@ def show(profile: Profile, as_json: bool) -> None:
     """Print a line for each observation in the environment's area."""
     found = states(Area(profile.processing.root_directory))
     if as_json:
-        sys.stdout.write(json.dumps([state.model_dump(mode="json") for state in found], indent=1) + "\n")
+        print_json([state.model_dump(mode="json") for state in found])
         return
-    console = Console(soft_wrap=True, highlight=False)
+    console = out()
     console.print(_table(found) if found else f"Nothing was restored yet in profile {profile.name}.")
 
 
 def _table(found: tuple[State, ...]) -> Table:
-    table = Table("observation", "project", "state", "execution blocks", "where")
+    table = Table("observation", "project", "state", "execution blocks", Column("where", overflow="fold"))
     for state in found:
         blocks = f"{state.blocks_done} done" + (f", {state.step}" if state.step else "")
         table.add_row(state.observation, state.project, state.state, blocks, str(state.path))

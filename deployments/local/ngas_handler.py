@@ -12,6 +12,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import astuple, dataclass
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -68,12 +69,14 @@ class Handler(BaseHTTPRequestHandler):
     ngas_command = ""
     """RETRIEVE, STATUS, and so on."""
     parameters: Mapping[str, str] = {}
+    began = datetime.min.replace(tzinfo=UTC)
     status = 0
     sent = 0
     """Bytes of the body so far."""
 
     def do_GET(self) -> None:
         """Answer a GET, POST or PUT."""
+        self.began = datetime.now(UTC)
         url = urlsplit(self.path)
         self.ngas_command = url.path.strip("/")
         self.parameters = dict(parse_qsl(url.query, keep_blank_values=True))

@@ -17,7 +17,6 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +69,9 @@ class NgasServer(socketserver.ThreadingTCPServer):
         return f"127.0.0.1:{self.server_address[1]}"
 
     def log(self, handler: Handler) -> None:
-        """Add a line to the request log, when a request is over."""
+        """Add a line to the request log, when a request is over: perhaps after its client has gone on."""
         line = {
-            "time": datetime.now(UTC).isoformat(),
+            "time": handler.began.isoformat(),
             "command": handler.ngas_command,
             "file_id": handler.subject,
             "bytes": handler.sent,
@@ -89,11 +88,11 @@ def _log_path(root: Path) -> Path:
 
 
 def requests_of(root: Path, command: str = "") -> list[dict[str, Any]]:
-    """Return what an archive was asked for so far, or its requests of one command."""
+    """Return the requests to an archive that are over, or those of one command, in the order they began."""
     path = _log_path(root)
     lines = path.read_text().splitlines() if path.exists() else []
     requests: list[dict[str, Any]] = [json.loads(line) for line in lines]
-    return [each for each in requests if command in ("", each["command"])]
+    return sorted((each for each in requests if command in ("", each["command"])), key=lambda each: each["time"])
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
@@ -100,6 +100,7 @@ SEPARATORS = st.sampled_from(["=", " = ", ":", " : ", "\t=\t"])
 PAIRS = st.lists(st.tuples(KEYS, VALUES, SEPARATORS, FILLERS), unique_by=lambda pair: pair[0].lower())
 
 
+@settings(deadline=None)
 @given(PAIRS)
 def test_what_was_written_is_read(pairs: list[tuple[str, str, str, list[str]]]) -> None:
     lines, numbers = [], []
@@ -112,6 +113,7 @@ def test_what_was_written_is_read(pairs: list[tuple[str, str, str, list[str]]]) 
     assert [entry.origin.line for entry in properties] == numbers
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_each_line_of_any_text_is_taken_told_or_passed_over(text: str) -> None:
     properties, problems = parse(text, FILE)

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -144,13 +144,17 @@ def test_a_description_can_be_read_again(tmp_path: Path) -> None:
     assert loaded(tmp_path, written(again)).cluster == profile.cluster
 
 
-def test_keys_have_no_case_and_dicts_no_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_have_no_case_and_environment_variables_no_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("SITE", "site", "PPI_PROFILE_SITE", "NAME", "CASA", "PREFECT"):
         monkeypatch.setenv(name, '{"executor": "pipeline"}')
     text = written({key.upper(): value for key, value in REQUIRED.items()})
     profile = loaded(tmp_path, text + "\nPPI.CASA.DEFAULTVERSION = 6.6")
     assert (profile.name, profile.site) == ("t", "unknown")
     assert (profile.casa.executor, profile.casa.default_version) == ("casatasks", "6.6")
+    bare = {"name": "t", "processing": profile.processing, "metadata": profile.metadata, "ngas": profile.ngas}
+    assert Profile.model_validate(bare).site == "unknown"
 
 
 def test_an_empty_value_is_none_given(load: Load) -> None:
@@ -371,6 +375,7 @@ def shown(text: str) -> str:
     return f"{profile} {profile!r} {profile.describe()} {dumped} {profile.origins}"
 
 
+@settings(deadline=None)
 @given(
     PASSWORDS, st.sampled_from(LOGINS), st.booleans(), st.sampled_from(["", "nonsense", "ppi.casa.executor = x"])
 )
@@ -381,6 +386,7 @@ def test_no_secret_is_shown(password: str, section: str, escaped: bool, fault: s
         assert MARK not in shown(f"{written(properties)}\n{fault}")
 
 
+@settings(deadline=None)
 @given(PASSWORDS, st.sampled_from(["ppi.prefect.apiUrl", "ppi.ngas.locatorServiceUrlPrefix", "ppi.ngas.servers"]))
 def test_no_secret_is_shown_where_none_belongs(password: str, key: str) -> None:
     address = f"me:{password}@host:99"
@@ -388,6 +394,7 @@ def test_no_secret_is_shown_where_none_belongs(password: str, key: str) -> None:
     assert MARK not in shown(written(REQUIRED | {key: value}))
 
 
+@settings(deadline=None)
 @given(PASSWORDS)
 def test_an_escaped_login_in_a_url_is_read_exactly(password: str) -> None:
     url = f"postgresql+psycopg://{quote(password, safe='')}:{quote(password, safe='')}@host/x"

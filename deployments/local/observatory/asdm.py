@@ -39,19 +39,23 @@ class _Table:
 
     @classmethod
     def load(cls, asdm: Path, name: str) -> _Table:
+        """Read a table by its name."""
         path = asdm / f"{name}.xml"
         return cls(path, xml.parse(path.read_bytes(), str(path)))
 
     @property
     def rows(self) -> list[etree._Element]:
+        """Its rows, in order."""
         return list(self.root.iterchildren("row"))
 
     def replace(self, rows: Iterable[etree._Element]) -> None:
+        """Take these rows in place of its own."""
         for row in self.rows:
             self.root.remove(row)
         self.root.extend(list(rows))
 
     def save(self) -> None:
+        """Write it back."""
         self.root.getroottree().write(str(self.path), xml_declaration=True, encoding="ISO-8859-1")
 
 

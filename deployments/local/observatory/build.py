@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
 
 from pydantic import BaseModel, ConfigDict
 
@@ -149,9 +150,9 @@ def build(
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _locked(folder.with_suffix(".lock")):
         if not (folder / _DESCRIPTION).exists():
-            unfinished = folder.with_suffix(".building")
-            shutil.rmtree(unfinished, ignore_errors=True)
-            unfinished.mkdir()
+            for abandoned in folder.parent.glob(f"{folder.name}.*.building"):
+                shutil.rmtree(abandoned, ignore_errors=True)
+            unfinished = Path(mkdtemp(prefix=f"{folder.name}.", suffix=".building", dir=folder.parent))
             _build(unfinished, version, shape, seed, measures_directory(measures), on_progress)
             unfinished.rename(folder)
     description = json.loads((folder / _DESCRIPTION).read_bytes())

@@ -6,6 +6,7 @@ that was calibrated by hand has a script for each execution block in place of wh
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -113,7 +114,11 @@ def _caltables_name(unit_set: UnitSet, number: int) -> str:
 
 def _documents(unit_set: UnitSet, made: Mapping[EntityId, MadeBlock]) -> dict[str, bytes | str]:
     sessions = {f"{block.file_form}": f"session_{unit_set.session_of(block)}" for block in unit_set.blocks}
-    commands = [(command.name, dict(command.parameters)) for command in CALIBRATE_AND_IMAGE.commands]
+    commands = [
+        (command.name, {name: _literal(value) for name, value in command.parameters})
+        for command in CALIBRATE_AND_IMAGE.commands
+        if command.name != "breakpoint"
+    ]
     log = [line for block in unit_set.blocks for line in made[block].result.commands]
     shape = made[unit_set.blocks[0]].request.shape
     return {
@@ -123,6 +128,13 @@ def _documents(unit_set: UnitSet, made: Mapping[EntityId, MadeBlock]) -> dict[st
         "casa_piperestorescript.py": texts.restore_script(sessions),
         "casa_commands.log": texts.commands_log(log),
     }
+
+
+def _literal(value: str) -> object:
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return value
 
 
 def _manifest(unit_set: UnitSet) -> Manifest:

@@ -117,15 +117,11 @@ def _invented(
     number: int, block: str, state: str, calibration: Calibration, release: datetime | None, standing: str
 ) -> UnitSet:
     """Return an invented unit set of one execution block; its ids follow from its number."""
-    base = 0x9900 + 16 * number
-
-    def own(offset: int) -> EntityId:
-        return _uid(f"A001/X1284/X{base + offset:x}")
-
+    own = [_uid(f"A001/X1284/X{0x9900 + 16 * number + offset:x}") for offset in range(7)]
     return UnitSet(
-        mous=own(2), gous=own(1), sous=own(0), part_id=f"X99000000{number}",
-        project=Project(f"2017.1.0990{number}.S", own(8), own(9)),
-        sched_block=own(4), sched_block_status=own(5),
+        mous=own[2], gous=own[1], sous=own[0], part_id=f"X99000000{number}",
+        project=Project(f"2017.1.0990{number}.S", own[5], own[6]),
+        sched_block=own[3], sched_block_status=own[4],
         sessions=(SessionPlan(_night(24 + number), (_uid(block),)),),
         state=state, calibration=calibration, release=release, standing=standing,
         shape=_SMALL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -38,8 +39,12 @@ class Archive:
         options.setdefault("patience", Patience(rounds=3, sleep=self.pauses.append))
         return NgasClient(servers or (self.address,), **options)
 
-    def asked(self, command: str) -> list[dict[str, Any]]:
-        return requests_of(self.root, command)
+    def asked(self, command: str, expected: int) -> list[dict[str, Any]]:
+        """Return the requests of a command once as many as expected are over."""
+        ends = time.monotonic() + 10
+        while len(asked := requests_of(self.root, command)) < expected and time.monotonic() < ends:
+            time.sleep(0.01)
+        return asked
 
 
 def some_bytes(count: int, seed: int = 1) -> bytes:

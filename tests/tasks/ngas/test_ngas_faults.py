@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from pathlib import Path
 
@@ -122,7 +123,7 @@ def test_faults_in_a_row(archive_there: Archive, tmp_path: Path, names: list[str
         archive_there.client(patience=Patience(rounds=9, sleep=archive_there.pauses.append)),
         list[int](),
     )
-    destination = tmp_path / f"f{len(list(tmp_path.iterdir()))}"
+    destination = Path(tempfile.mkdtemp(dir=tmp_path)) / "f"
     try:
         client.retrieve(client.describe("f"), destination, counts.append)
     except Failed as error:
@@ -230,7 +231,7 @@ def test_a_stall_is_resumed(archive_there: Archive, tmp_path: Path) -> None:
     archive_there.faults["RETRIEVE", "f"] = first(1, stall(2 * MIB, 60))
     archive_there.client(timeout=1).retrieve(file, tmp_path / "f")
     assert (tmp_path / "f").read_bytes() == DATA
-    assert archive_there.asked("RETRIEVE")[-1]["range"] != ""
+    assert archive_there.asked("RETRIEVE", 1)[-1]["range"] != ""
 
 
 def test_pauses_grow_and_differ() -> None:

@@ -45,7 +45,7 @@ def test_a_file_is_fetched_once(archive_there: Archive, store: Store) -> None:
     assert came.path.read_bytes() == DATA
     assert sum(counts) == 2 * len(DATA)
     assert store.held(file) == there
-    assert len(archive_there.asked("RETRIEVE")) == 1
+    assert len(archive_there.asked("RETRIEVE", 1)) == 1
     assert Held.model_validate_json(came.model_dump_json()) == came
 
 
@@ -113,7 +113,7 @@ def test_what_no_record_vouches_for_is_read_again(
     assert store.held(file) is None
     assert store.fetch(client, file).transfer is None
     assert store.held(file) is not None
-    assert len(archive_there.asked("RETRIEVE")) == 1
+    assert len(archive_there.asked("RETRIEVE", 1)) == 1
 
 
 def test_without_a_checksum_what_no_record_vouches_for_is_fetched_anew(
@@ -209,7 +209,7 @@ def test_threads_that_ask_for_one_file_fetch_it_once(archive_there: Archive, sto
     with ThreadPoolExecutor(8) as pool:
         held = list(pool.map(lambda _: store.fetch(archive_there.client(), file), range(8)))
     assert sum(each.transfer is not None for each in held) == 1
-    assert sum(line["bytes"] for line in archive_there.asked("RETRIEVE")) == len(DATA)
+    assert sum(line["bytes"] for line in archive_there.asked("RETRIEVE", 2)) == len(DATA)
 
 
 FETCH = """
@@ -240,7 +240,7 @@ def test_processes_that_ask_for_one_file_fetch_it_once(archive_there: Archive, t
     archive_there.faults["RETRIEVE", "f"] = first(1, stall(MIB, 2))
     processes = [fetching(archive_there.address, tmp_path / "store") for _ in range(2)]
     assert sorted(map(finished, processes)) == ["resumed 0", "resumed there"]
-    assert sum(line["bytes"] for line in archive_there.asked("RETRIEVE")) == len(DATA)
+    assert sum(line["bytes"] for line in archive_there.asked("RETRIEVE", 2)) == len(DATA)
 
 
 def test_a_holder_that_is_killed_is_followed_by_one_that_resumes(archive_there: Archive, tmp_path: Path) -> None:

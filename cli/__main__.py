@@ -1,0 +1,5 @@
+"""``python -m cli`` is `ppi`."""
+
+from cli.main import main
+
+main()

@@ -1,0 +1,23 @@
+"""Where commands print: as wide as the terminal, and wide enough for whole names where there is none."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+
+__all__ = ["out", "print_json"]
+
+_WIDTH_OF_FILES = 200
+
+
+def out() -> Console:
+    """Return the console for standard output."""
+    return Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
+
+
+def print_json(content: Any) -> None:
+    """Print for machines."""
+    sys.stdout.write(json.dumps(content, indent=1) + "\n")

@@ -1,0 +1,163 @@
+"""The real services of the system tests: the small observatory, its file server, a Prefect server, CASA."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployments.local import environment
+from deployments.local.ngas_server import Fault, requests_of, serving
+from deployments.local.observatory.build import Observatory, build
+
+MOUS = "uid://A001/X1284/X265f"
+PROPRIETARY = "uid://A001/X1284/X9912"
+HAND_CALIBRATED = "uid://A001/X1284/X9922"
+NOT_CALIBRATED = "uid://A001/X1284/X9932"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A profile of its own, with its own area, on the shared observatory."""
+
+    name: str
+    capo: Path
+    area: Path
+    archive: Path
+
+    def ppi(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments),
+            env=self.variables,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "cli", *arguments, "-P", self.name]
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.area.parent),
+            "CAPO_PATH": str(self.capo),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        }
+
+    @property
+    def destination(self) -> Path:
+        return self.area / "delivered" / "2017.1.00886.L" / "MOUS_uid___A001_X1284_X265f"
+
+    def retrieved(self) -> list[str]:
+        """Ids of the files that crossed the wire whole or in part, one for each request."""
+        return [request["file_id"] for request in requests_of(self.archive, "RETRIEVE")]
+
+    def restored(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.destination / "provenance.json").read_bytes())
+        return found
+
+
+MakeEnvironment = Callable[..., Environment]
+
+
+@pytest.fixture(scope="session")
+def observatory() -> Observatory:
+    return build(environment.home() / "observatories")
+
+
+@pytest.fixture(scope="session")
+def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Prefect server with a database of its own."""
+    home, port = tmp_path_factory.mktemp("prefect"), _free_port()
+    variables = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "PREFECT_HOME": str(home),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+    server = subprocess.Popen(
+        [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+        env=variables,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield _healthy(f"http://127.0.0.1:{port}/api")
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+@pytest.fixture
+def make_environment(tmp_path: Path, observatory: Observatory, prefect_api: str) -> Iterator[MakeEnvironment]:
+    """Make profiles that share nothing but the observatory's content."""
+    with ExitStack() as stack:
+
+        def make(
+            name: str = "site-test",
+            faults: Mapping[tuple[str, str], Fault] | None = None,
+            archive: Path | None = None,
+            **properties: str,
+        ) -> Environment:
+            content = archive or own_archive(observatory, tmp_path / f"{name}-ngas")
+            address = stack.enter_context(serving(content, faults=faults))
+            made = Environment(name, tmp_path / "capo", tmp_path / name, content)
+            _write(made, observatory, address, prefect_api, properties)
+            return made
+
+        yield make
+
+
+def own_archive(observatory: Observatory, root: Path) -> Path:
+    """Copy the archive so that its request log and its faults are the test's own."""
+    shutil.copytree(observatory.archive_root, root)
+    (root / "requests.jsonl").unlink(missing_ok=True)
+    return root
+
+
+def _write(
+    made: Environment, observatory: Observatory, address: str, api: str, properties: dict[str, str]
+) -> None:
+    given = {
+        "ppi.processing.rootDirectory": str(made.area),
+        "ppi.metadata.url": observatory.database_url,
+        "ppi.ngas.servers": address,
+        "ppi.ngas.timeoutSeconds": "5",
+        "ppi.prefect.apiUrl": api,
+    } | {f"ppi.{key.replace('_', '.')}": value for key, value in properties.items()}
+    made.capo.mkdir(exist_ok=True)
+    lines = (f"{key} = {value}\n" for key, value in given.items())
+    (made.capo / f"{made.name}.properties").write_text("".join(lines))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _healthy(api: str) -> str:
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"{api}/health", timeout=2):  # noqa: S310 - our own server
+                return api
+        except OSError:
+            time.sleep(0.2)
+    raise TimeoutError(f"the Prefect server at {api} did not start")
