@@ -1,1 +1,1 @@
-"""The embedded environment: a small observatory, its archive and its metadata, all on this machine and all simulated."""
+"""The embedded environment: a small observatory with its archive, all on this machine, all simulated."""

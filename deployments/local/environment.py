@@ -10,7 +10,7 @@ from pathlib import Path
 from deployments.local.ngas_server import serving
 from deployments.local.observatory.build import Observatory, build
 from deployments.local.observatory.shape import Shape
-from tasks.workspace import durable
+from tasks import disk
 
 __all__ = ["PROFILE", "home", "running"]
 
@@ -58,5 +58,5 @@ def _write_profile(observatory: Observatory) -> Path:
     capo = home() / "capo"
     capo.mkdir(parents=True, exist_ok=True)
     text = _PROPERTIES.format(area=home() / "area", database=observatory.database_url, server=_SERVER)
-    durable.write(capo / f"{PROFILE}.properties", text.encode())
+    disk.write_whole(capo / f"{PROFILE}.properties", text.encode())
     return capo

@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
 
+from tasks.disk import explained, locked, sync_folder
 from tasks.errors import Transient
 from tasks.ngas.checksum import CHUNK, Running
-from tasks.ngas.disk import explained, locked, sync_folder
 from tasks.ngas.model import StoredFile
 from tasks.ngas.wire import Damaged
 

@@ -20,9 +20,9 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tasks.disk import explained, locked, write_whole
 from tasks.ngas.checksum import Checksum, checksum_of
 from tasks.ngas.client import NgasClient
-from tasks.ngas.disk import explained, locked, write_whole
 from tasks.ngas.model import StoredFile, Transfer
 
 __all__ = ["Held", "Store"]

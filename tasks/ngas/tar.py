@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from tasks.disk import explained
 from tasks.errors import Failed, Missing, Refused
 from tasks.ngas.checksum import CHUNK
-from tasks.ngas.disk import explained
 
 __all__ = ["unpack"]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks import disk
 from tasks.casa.record import BlockRecord
 from tasks.casa.verdict import Outcome, Verdict, worst
 from tasks.report import page
 from tasks.restore.plan import Plan
-from tasks.workspace import durable
 from tasks.workspace.delivery import Staging
 from tasks.workspace.layout import Area, Tree
 from tasks.workspace.provenance import Input, Provenance, StageTime
@@ -79,7 +79,7 @@ def deliver(
     provenance = _provenance(plan, run, inputs, blocks, staging)
     pictures = {path.name: path.read_bytes() for path in sorted((staging.root / "qa").glob("*.png"))}
     staging.finish(provenance, page.render(provenance, pictures))
-    durable.remove(tree.attempt)
+    disk.remove(tree.attempt)
     return Delivered(path=destination, provenance=provenance)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from tasks import disk
 from tasks.errors import Refused
 from tasks.ngas.client import NgasClient
 from tasks.ngas.store import Held, Store
 from tasks.ngas.tar import unpack
 from tasks.ppr import xml as ppr_xml
 from tasks.restore.plan import Plan, PlannedBlock, PlannedFile
-from tasks.workspace import durable
 from tasks.workspace.layout import Tree
 from tasks.workspace.provenance import Input
 
@@ -41,7 +41,7 @@ def fetch_block(
     destination = tree.rawdata / block.raw.name
     if not destination.exists():
         unpacked = tree.rawdata / f".{block.raw.name}.unpacked"
-        durable.remove(unpacked)
+        disk.remove(unpacked)
         tops = unpack(held.path, unpacked)
         _only_asdm(unpacked, tops, block).rename(destination)
         unpacked.rmdir()
@@ -51,7 +51,7 @@ def fetch_block(
 def write_request(plan: Plan, tree: Tree, site: str, operator: str) -> Path:
     """Write the attempt's PPR into ``working/``; the same attempt always writes the same bytes."""
     path = request_path(plan, tree)
-    durable.write(path, ppr_xml.write(plan.request(tree.stamp, site, operator)))
+    disk.write_whole(path, ppr_xml.write(plan.request(tree.stamp, site, operator)))
     return path
 
 

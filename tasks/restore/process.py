@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks import disk
 from tasks.casa import pipeline, wheels
 from tasks.casa.executor import Block, Watch, failure
 from tasks.casa.launch import Exit
 from tasks.casa.record import RECORD, BlockRecord
 from tasks.casa.verdict import Outcome
 from tasks.restore.plan import Plan, PlannedBlock
-from tasks.workspace import durable
 from tasks.workspace.layout import Tree
 
 __all__ = ["CasaSettings", "restore_block", "restore_with_pipeline"]
@@ -116,8 +116,8 @@ def _settled(record: BlockRecord, directory: Path, tree: Tree, block: Block) -> 
     """Put a good result in its place, its record last; a bad one raises."""
     if record.verdict.outcome is Outcome.FAILED:
         raise failure(directory, f"the restore of {block.uid}", record.verdict)
-    durable.write(directory / RECORD, record.model_dump_json(indent=1).encode())
-    durable.settle(directory, tree.finished(block.name))
+    disk.write_whole(directory / RECORD, record.model_dump_json(indent=1).encode())
+    disk.settle(directory, tree.finished(block.name))
     return record
 
 
@@ -125,4 +125,4 @@ def _clear(tree: Tree, request: Path) -> None:
     """Take away what an interrupted run of the pipeline left; it wants an empty directory."""
     for path in tree.working.iterdir():
         if path != request and path.name != "attempts":
-            durable.remove(path) if path.is_dir() else path.unlink()
+            disk.remove(path) if path.is_dir() else path.unlink()

@@ -16,9 +16,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks import disk
 from tasks.casa.environment import CASA_LOG
 from tasks.casa.request import STEPS
-from tasks.workspace import durable
 from tasks.workspace.layout import Tree
 from tasks.workspace.provenance import Provenance
 
@@ -68,7 +68,7 @@ class Staging:
     def take_block(self, finished: Path, vis: str) -> None:
         """Move a finished execution block's measurement set, and link its log and picture."""
         for name in (vis, f"{vis}.flagversions"):
-            durable.settle(finished / name, self.root / "calibrated" / name)
+            disk.settle(finished / name, self.root / "calibrated" / name)
         log = self.root / "log" / finished.name
         log.mkdir(exist_ok=True)
         for name in (CASA_LOG, STEPS, "stdout.txt", "stderr.txt"):
@@ -85,10 +85,10 @@ class Staging:
 
     def finish(self, provenance: Provenance, report: str) -> None:
         """Write the report and the provenance, and put the delivery into its place; an older one is replaced."""
-        durable.write(self.root / "qa" / "report.html", report.encode())
-        durable.write(self.root / PROVENANCE, provenance.model_dump_json(indent=1).encode())
-        durable.remove(self.destination)
-        durable.settle(self.root, self.destination)
+        disk.write_whole(self.root / "qa" / "report.html", report.encode())
+        disk.write_whole(self.root / PROVENANCE, provenance.model_dump_json(indent=1).encode())
+        disk.remove(self.destination)
+        disk.settle(self.root, self.destination)
 
 
 def _link(source: Path, destination: Path) -> None:

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks import disk
 from tasks.alma.ids import EntityId
-from tasks.workspace import durable
 
 __all__ = ["Area", "Tree"]
 
@@ -121,7 +121,7 @@ class Area:
             Another run holds it.
         """
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with durable.exclusive(self._lock(mous), f"observation {mous}"):
+        with disk.exclusive(self._lock(mous), f"observation {mous}"):
             yield
 
     def attempt(self, observation: EntityId, key: str, project: str, relative: Callable[[datetime], str]) -> Tree:
@@ -144,7 +144,7 @@ class Area:
 
     def is_held(self, mous: EntityId) -> bool:
         """Tell whether a run is working on the observation now."""
-        return durable.is_locked(self._lock(mous))
+        return disk.is_locked(self._lock(mous))
 
     def attempts(self) -> list[tuple[EntityId, Path]]:
         """List every unfinished attempt with its observation."""
@@ -156,7 +156,7 @@ class Area:
         for marker in self._markers(project):
             found = _read(marker)
             if (found.observation, found.key) == (observation, key):
-                durable.remove(marker.parent)
+                disk.remove(marker.parent)
 
     def _lock(self, mous: EntityId) -> Path:
         return self.root / ".locks" / mous.file_form
@@ -174,7 +174,7 @@ class Area:
         begun = _Attempt(observation=observation, key=key, stamp=stamp, relative=relative)
         attempt = self.root / Path(relative).parts[0]
         attempt.mkdir(mode=0o700)
-        durable.write(attempt / _MARKER, begun.model_dump_json().encode())
+        disk.write_whole(attempt / _MARKER, begun.model_dump_json().encode())
         return self._tree(begun)
 
 

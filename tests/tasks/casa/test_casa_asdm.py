@@ -20,8 +20,8 @@ def asdm(
     folder: Path, rows: list[tuple[str, int, int]], modes: tuple[tuple[str, int, str], ...] = CONFIGURATIONS
 ) -> Path:
     configurations = "".join(
-        f"<row><configDescriptionId> {name} </configDescriptionId><numDataDescription> {number} </numDataDescription>"
-        f"<correlationMode> {mode} </correlationMode></row>"
+        f"<row><configDescriptionId> {name} </configDescriptionId>"
+        f"<numDataDescription> {number} </numDataDescription><correlationMode> {mode} </correlationMode></row>"
         for name, number, mode in modes
     )
     main = "".join(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,10 +60,8 @@ def test_anything_but_literals_is_refused_by_line(line: str) -> None:
 
 @given(st.text(max_size=200))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    try:
+    with contextlib.suppress(Refused):
         assert all(isinstance(command, Applycal) for command in parse(text, "x"))
-    except Refused as refused:
-        assert str(refused)
 
 
 @pytest.mark.parametrize(

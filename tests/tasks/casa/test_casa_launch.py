@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -37,7 +38,7 @@ def gone_within(seconds: float) -> bool:
     return until(lambda: not sleepers(), seconds)
 
 
-def until(condition, seconds: float) -> bool:  # type: ignore[no-untyped-def]
+def until(condition: Callable[[], bool], seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -102,7 +103,8 @@ def test_a_killed_launcher_takes_its_child_along(tmp_path: Path, number: int) ->
     plain = "" if launch.namespaces is not tuple else "launch.namespaces = tuple; "
     script = (
         "import sys; from pathlib import Path; from tasks.casa import launch; "
-        f"{plain}launch.run(launch.Launch(('sh', '-c', {BUSY!r}), Path({str(tmp_path)!r}), 60, {{'PATH': '/usr/bin:/bin'}}))"
+        f"{plain}launch.run(launch.Launch(('sh', '-c', {BUSY!r}), Path({str(tmp_path)!r}), 60, "
+        "{'PATH': '/usr/bin:/bin'}))"
     )
     launcher = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
     assert until(lambda: len(sleepers()) == 3, 20)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,14 +87,14 @@ def test_lost_data_is_seen_whatever_the_priority() -> None:
     assert all(scan_lines([LOST.replace("INFO", word)]).lost_data for word in ("INFO", "WARN", "SEVERE", "INFO1"))
 
 
-def test_counts(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_counts(tmp_path: Path) -> None:
     log = tmp_path / "casa.log"
     log.write_text("\n".join([WARN, WARN, LEAP, SEVERE, "not a line of the log"]))
     found = scan(log)
     assert (found.found, found.lines, found.warnings, found.benign, len(found.severe)) == (True, 4, 2, 1, 1)
 
 
-def test_no_log_is_told_from_an_empty_one(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_no_log_is_told_from_an_empty_one(tmp_path: Path) -> None:
     assert not scan(tmp_path / "casa.log").found
     (tmp_path / "casa.log").touch()
     assert scan(tmp_path / "casa.log").found

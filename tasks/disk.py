@@ -1,0 +1,161 @@
+"""Writing so that nothing half-written is ever taken for whole, and there after a power cut.
+
+A temporary name, fsync, rename, the marker last; and locks that end with their holder.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+from tasks.errors import Failed, Transient
+
+__all__ = ["exclusive", "explained", "is_locked", "locked", "remove", "settle", "sync_folder", "write_whole"]
+
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turn an error of the operating system into one of ours that names the file.
+
+    Raises
+    ------
+    Failed
+        The disk is full, not writable, or broken.
+    """
+    try:
+        yield
+    except OSError as error:
+        place = f" at {error.filename}" if error.filename else ""
+        todo = "free some space and run again" if error.errno in _FULL else "check the folder and its owner"
+        raise Failed(what, f"{error.strerror or error}{place}", todo) from error
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool) -> Iterator[int]:
+    """Open a file, made if it is not there, and hold its lock.
+
+    The lock is the kernel's: it ends with its holder, however that ends.
+
+    Parameters
+    ----------
+    wait
+        Whether to wait for another holder; otherwise `BlockingIOError` is raised.
+
+    Yields
+    ------
+    int
+        The descriptor, open for reading and writing.
+    """
+    descriptor = _lock(path, wait=wait)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _lock(path: Path, *, wait: bool) -> int:
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(descriptor, path):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # the last holder moved or removed the file: lock what is there now
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def exclusive(lock: Path, what: str) -> Iterator[None]:
+    """Hold a lock that bears its holder's name, or say who does.
+
+    Raises
+    ------
+    Transient
+        Somebody else holds it.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        try:
+            descriptor = stack.enter_context(locked(lock, wait=False))
+        except BlockingIOError as error:
+            why = f"it is being worked on ({lock.read_text()})"
+            raise Transient(what, why, "wait for that run to end") from error
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"process {os.getpid()} on {os.uname().nodename}".encode())
+        yield
+
+
+def is_locked(lock: Path) -> bool:
+    """Tell whether somebody holds a lock; changes nothing."""
+    if not lock.exists():
+        return False
+    with lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a small file so that it is there either whole or not at all. One writer at a time."""
+    draft = path.with_name(f".{path.name}.draft")
+    with draft.open("wb", buffering=0) as stream:
+        stream.write(data)
+        os.fsync(stream.fileno())
+    draft.replace(path)
+    sync_folder(path.parent)
+
+
+def settle(source: Path, destination: Path) -> None:
+    """Bring a finished tree to disk and rename it into place, on the same file system.
+
+    A source that is gone while its destination is there was settled by an earlier, interrupted call.
+    """
+    if destination.exists() and not source.exists():
+        return
+    for folder, _, names in os.walk(source):
+        for name in names:
+            _sync(Path(folder, name))
+        sync_folder(Path(folder))
+    source.rename(destination)
+    sync_folder(destination.parent)
+
+
+def remove(tree: Path) -> None:
+    """Remove a tree; what an interruption leaves of it bears a name that nothing reads."""
+    doomed = tree.with_name(f".{tree.name}.removed")
+    shutil.rmtree(doomed, ignore_errors=True)
+    if tree.exists():
+        tree.rename(doomed)
+        shutil.rmtree(doomed)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder last."""
+    _sync(folder, os.O_DIRECTORY)
+
+
+def _sync(path: Path, flags: int = 0) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
