@@ -48,7 +48,7 @@ def _adopt_prefect(profile: Profile) -> None:
     os.environ["PREFECT_HOME"] = str(home)
     os.environ["DO_NOT_TRACK"] = "1"
     os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
-    os.environ["PREFECT_LOGGING_LEVEL"] = "CRITICAL"
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
     os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "180"
     os.environ.pop("PREFECT_API_URL", None)
     if profile.prefect.api_url:

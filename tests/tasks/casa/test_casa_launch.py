@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -25,17 +26,18 @@ def shell(directory: Path, script: str, seconds: float = 30) -> Launch:
     return Launch(("sh", "-c", script), directory, seconds, {"PATH": os.environ["PATH"]})
 
 
-def sleepers() -> list[int]:
-    wanted = {"4711", "4712", "4713"}
-    return [
-        process.pid
-        for process in psutil.process_iter(["cmdline"])
-        if wanted & set((process.info["cmdline"] or [])[-1:]) and process.info["cmdline"][0] == "sleep"
-    ]
+def sleepers(directory: Path) -> list[int]:
+    return [process.pid for process in psutil.process_iter() if _sleeps_in(process, directory)]
 
 
-def gone_within(seconds: float) -> bool:
-    return until(lambda: not sleepers(), seconds)
+def _sleeps_in(process: psutil.Process, directory: Path) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return process.name() == "sleep" and process.cwd() == str(directory)
+    return False
+
+
+def gone_within(directory: Path, seconds: float) -> bool:
+    return until(lambda: not sleepers(directory), seconds)
 
 
 def until(condition: Callable[[], bool], seconds: float) -> bool:
@@ -74,7 +76,7 @@ def test_a_hang_ends_at_its_time_with_all_children(tmp_path: Path) -> None:
     ended = run(shell(tmp_path, BUSY, seconds=0.5))
     assert ended.timed_out
     assert ended.wall_seconds < 8
-    assert gone_within(2)
+    assert gone_within(tmp_path, 2)
 
 
 def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,18 +86,18 @@ def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pyt
 
 def test_children_left_behind_end_with_it(tmp_path: Path) -> None:
     assert run(shell(tmp_path, "setsid sleep 4712 & sleep 4711 & exit 0")).status == 0
-    assert gone_within(2)
+    assert gone_within(tmp_path, 2)
 
 
 def test_an_exception_in_the_flow_ends_a_child_of_another_thread(tmp_path: Path) -> None:
     worker = threading.Thread(target=lambda: run(shell(tmp_path, BUSY)))
     with pytest.raises(KeyboardInterrupt), ending_children():
         worker.start()
-        assert until(lambda: len(sleepers()) == 3, 10)
+        assert until(lambda: len(sleepers(tmp_path)) == 3, 10)
         raise KeyboardInterrupt
     worker.join(10)
     assert not worker.is_alive()
-    assert gone_within(2)
+    assert gone_within(tmp_path, 2)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
@@ -107,10 +109,10 @@ def test_a_killed_launcher_takes_its_child_along(tmp_path: Path, number: int) ->
         "{'PATH': '/usr/bin:/bin'}))"
     )
     launcher = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
-    assert until(lambda: len(sleepers()) == 3, 20)
+    assert until(lambda: len(sleepers(tmp_path)) == 3, 20)
     launcher.send_signal(number)
     launcher.wait(10)
-    assert gone_within(10)
+    assert gone_within(tmp_path, 10)
 
 
 def test_a_killed_supervisor_is_unknown_not_success(tmp_path: Path) -> None:
@@ -121,4 +123,4 @@ def test_a_killed_supervisor_is_unknown_not_success(tmp_path: Path) -> None:
 
     with pytest.raises(Transient, match="unknown way"):
         run(shell(tmp_path, "exec sleep 4713"), watch=kill_supervisor)
-    assert gone_within(5)
+    assert gone_within(tmp_path, 5)
