@@ -11,7 +11,8 @@ import benchmarks
 
 def main(names: list[str]) -> None:
     """Run each benchmark's `main`."""
-    every = [module.name for module in pkgutil.iter_modules(benchmarks.__path__) if module.name.startswith("bench_")]
+    modules = pkgutil.iter_modules(benchmarks.__path__)
+    every = [module.name for module in modules if module.name.startswith("bench_")]
     wanted = [f"bench_{name}" for name in names] or every
     if unknown := sorted(set(wanted) - set(every)):
         known = ", ".join(name.removeprefix("bench_") for name in every)

@@ -1,8 +1,8 @@
-"""What an analyst would run instead: wget, tar, and the same casatasks steps, execution block after execution block.
+"""What an analyst would run instead: wget, tar, and the same casatasks steps; it checks nothing.
 
-``plain_restore.py SERVER MOUS SESSION EB [SESSION EB …]`` in an empty directory. It checks nothing.
+``plain_restore.py SERVER MOUS SESSION EB [SESSION EB …]`` in a directory that it may fill.
 """
-# ruff: noqa: S314, S307, PTH, D103
+# ruff: noqa: S307, PTH, D103
 
 from __future__ import annotations
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
 from blocks.profile import Profile
 from cli._console import out, print_json
 from cli._display import restoring
+from flows.restore_ous import restore_ous
 from tasks.alma.access import decide, require
 from tasks.alma.ids import EntityId
 from tasks.restore.deliver import Delivered
@@ -21,12 +24,14 @@ def run(profile: Profile, mous: str, again: bool, as_json: bool) -> None:
 
 
 def restore(profile: Profile, mous: str, again: bool) -> Delivered:
-    """Restore an observation in this process; a refusal comes before the Prefect server is started."""
+    """Restore an observation in this process; a refusal comes before a Prefect server is started.
+
+    The run has no heartbeat: who waits for this command sees when it dies, and waiting for the heartbeat's end
+    would cost a second.
+    """
     observation = EntityId.parse(mous)
     require(decide(look_up(profile, observation), profile.access.projects, datetime.now(UTC)))
-    with restoring():
-        from flows.restore_ous import restore_ous
-
+    with restoring(), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         return restore_ous(observation, profile.name, again)
 
 
