@@ -2,7 +2,6 @@
 
 ``plain_restore.py SERVER MOUS SESSION EB [SESSION EB …]`` in a directory that it may fill.
 """
-# ruff: noqa: S307, PTH, D103
 
 from __future__ import annotations
 
