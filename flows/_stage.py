@@ -13,6 +13,7 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from blocks.profile import Profile
+from tasks.errors import Refused
 
 __all__ = ["stage"]
 
@@ -40,10 +41,16 @@ def stage(
         What users see of progress.
     resources
         The class of workers: ``transfer``, ``casa`` or ``light``.
+
+    Raises
+    ------
+    Refused
+        When it is called: the profile wants workers that are not to be had.
     """
 
     def decorate(function: Callable[Concatenate[Profile, P], R]) -> Callable[Concatenate[Profile, P], R]:
         def run(environment: Profile, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            _require_local(environment)
             runner: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(_WORKERS[resources](environment))  # type: ignore[assignment]
 
             @flow(name=name, flow_run_name=name, task_runner=runner, persist_result=False)
@@ -56,3 +63,12 @@ def stage(
         return wraps(function)(run)
 
     return decorate
+
+
+def _require_local(profile: Profile) -> None:
+    if profile.cluster.kind != "local":
+        raise Refused(
+            f"cluster {profile.cluster.kind} of profile {profile.name}",
+            "stages run on one machine only, so far",
+            "set ppi.cluster.kind = local",
+        )

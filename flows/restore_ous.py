@@ -14,6 +14,7 @@ from tasks.casa.launch import ending_children
 from tasks.casa.record import BlockRecord
 from tasks.casa.request import RESTORE_STEPS
 from tasks.errors import PpiError
+from tasks.progress import Event, tell
 from tasks.report import summary
 from tasks.restore import tasks as steps
 from tasks.restore.deliver import Delivered, Run
@@ -60,13 +61,15 @@ def restore_ous(mous: str, profile: str, again: bool = False) -> Delivered:
         with clock.stage("process"):
             blocks = process(environment, plan, tree)
         run = Run(profile=profile, flow_run=flow_run.id, started=clock.started, stages=clock.times)
-        return finish(environment, plan, tree, run, inputs, blocks)
+        with clock.stage("finish"):
+            return finish(environment, plan, tree, run, inputs, blocks)
 
 
 @stage("gather", resources="transfer")
 def gather(profile: Profile, plan: Plan, tree: Tree) -> tuple[Input, ...]:
     """Write the PPR and bring every file that it needs."""
     steps.write_request(profile.name, plan, tree)
+    tell(Event("gather", total=plan.size))
     futures = [steps.fetch_block.submit(profile.name, block, tree) for block in plan.blocks]
     futures.append(steps.fetch_products.submit(profile.name, plan, tree))
     parts = results_with_progress(futures, "gather", plan.size, f"bytes fetched of {plan.observation.mous}")
@@ -80,6 +83,7 @@ def process(profile: Profile, plan: Plan, tree: Tree) -> tuple[BlockRecord, ...]
         return steps.restore_with_pipeline(profile.name, plan, tree)
     futures = [steps.restore_block.submit(profile.name, plan, block, tree) for block in plan.blocks]
     total = len(futures) * len(RESTORE_STEPS)
+    tell(Event("process", total=total))
     return tuple(results_with_progress(futures, "process", total, f"CASA steps of {plan.observation.mous}"))
 
 
