@@ -16,6 +16,7 @@ $(READY): requirements.lock casadata.lock pyproject.toml deployments/measures.py
 	$(PIP) download --quiet --no-deps --require-hashes --requirement casadata.lock --dest $(VENV)/casadata
 	$(VENV)/bin/python -m deployments.measures $(VENV)/casadata/casadata-*.whl
 	rm -r $(VENV)/casadata
+	MPLCONFIGDIR=$(VENV)/share/ppi/matplotlib $(VENV)/bin/python -c "import matplotlib.font_manager"
 	touch $(READY)
 
 demo: $(READY)

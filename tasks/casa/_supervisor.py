@@ -11,15 +11,19 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import select
 import signal
+import socket
+import struct
 import sys
 import time
 from pathlib import Path
 
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 1, 36, 47, 4
+SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 GRACE_SECONDS = 5.0
 
 
@@ -27,6 +31,8 @@ def main(arguments: list[str]) -> int:
     """Run the command to its end, its time-out or the launcher's end, and write the report."""
     lifeline, report, timeout = int(arguments[0]), Path(arguments[1]), float(arguments[2])
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
+    _raise_loopback()
+    _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
     started = time.monotonic()
     child = _start(arguments[4:])
     why = _wait(child, lifeline, timeout)
@@ -47,6 +53,15 @@ def main(arguments: list[str]) -> int:
         },
     )
     return 0
+
+
+def _raise_loopback() -> None:
+    """Bring up the loopback device of a network namespace of our own: parts of CASA talk over it."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        request = struct.pack("16sh22x", b"lo", 0)
+        (flags,) = struct.unpack("16xh22x", fcntl.ioctl(control, SIOCGIFFLAGS, request))
+        if not flags & IFF_UP:
+            fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", flags | IFF_UP))
 
 
 def _start(command: list[str]) -> int:

@@ -9,15 +9,17 @@ from pathlib import Path
 from tasks.casa.environment import CASA_LOG
 from tasks.casa.launch import Exit
 from tasks.casa.log import scan
-from tasks.casa.proof import Proof
+from tasks.casa.record import BlockRecord
 from tasks.casa.request import ERROR, RESULT, STEPS, ChildError, RestoreResult, StepTime
 from tasks.casa.verdict import Evidence, Verdict, judge
 from tasks.errors import Failed, Missing, PpiError, Refused
 
-__all__ = ["Block", "StepWatch", "Watch", "child_error", "judged", "read_result", "unreadable"]
+__all__ = ["ERROR_EXITS", "Block", "StepWatch", "Watch", "child_error", "error_exits", "failure", "judged",
+           "read_result", "recorded", "unreadable"]  # fmt: skip
 
 Watch = Callable[[str], None]
 """Called with the name of each step as it begins."""
+ERROR_EXITS = "errorexit-*.txt"
 _KINDS: dict[str, type[PpiError]] = {"Refused": Refused, "Missing": Missing, "Failed": Failed}
 
 
@@ -44,6 +46,11 @@ class Block:
     caltables: str
     reference: str | None
 
+    @property
+    def made(self) -> tuple[str, ...]:
+        """What a restore must leave: the measurement set and its flag versions."""
+        return (self.vis, f"{self.vis}.flagversions")
+
 
 class StepWatch:
     """Follow the steps of a child by what it appends to its list of steps."""
@@ -63,14 +70,7 @@ class StepWatch:
         self._seen = len(lines)
 
 
-def judged(
-    directory: Path,
-    ended: Exit,
-    rows_promised: int | None,
-    products: tuple[str, ...],
-    *,
-    error_exits: tuple[str, ...] = (),
-) -> Verdict:
+def judged(directory: Path, ended: Exit, rows_promised: int | None, products: tuple[str, ...]) -> Verdict:
     """Gather every sign that a run left in its directory, and give the verdict on it."""
     result = read_result(directory)
     error = child_error(directory)
@@ -79,7 +79,7 @@ def judged(
         Evidence(
             exit=ended,
             sentinel=result is not None,
-            error_exits=error_exits + tuple(sorted(path.name for path in directory.glob("errorexit-*.txt"))),
+            error_exits=error_exits(directory),
             log=scan(directory / CASA_LOG),
             rows=proof.rows if proof else None,
             rows_promised=rows_promised,
@@ -87,6 +87,25 @@ def judged(
             faults=(*((f"{error.what}: {error.why}",) if error else ()), *(proof.faults() if proof else ())),
             caveats=(*(result.caveats if result else ()), *(proof.caveats() if proof else ())),
         )
+    )
+
+
+def error_exits(*directories: Path) -> tuple[str, ...]:
+    """Return the names of the files by which the pipeline tells that it gave up."""
+    return tuple(sorted(path.name for directory in directories for path in directory.glob(ERROR_EXITS)))
+
+
+def recorded(block: Block, directory: Path, ended: Exit, verdict: Verdict) -> BlockRecord:
+    """Return the record of an execution block, with what the child measured where it came so far."""
+    result = read_result(directory)
+    return BlockRecord(
+        uid=block.uid,
+        vis=block.vis,
+        session=block.session,
+        verdict=verdict,
+        proof=result.proof if result else None,
+        steps=result.steps if result else (),
+        exit=ended,
     )
 
 
@@ -117,9 +136,3 @@ def failure(directory: Path, what: str, verdict: Verdict) -> PpiError:
     if error and error.kind in ("Refused", "Missing"):
         return _KINDS[error.kind](f"{what}: {error.what}", error.why, error.todo)
     return Failed(what, todo=todo, reasons=verdict.reasons)
-
-
-def block_proof(directory: Path) -> tuple[Proof | None, tuple[StepTime, ...]]:
-    """Return what the child measured, and the times of its steps."""
-    result = read_result(directory)
-    return (result.proof, result.steps) if result else (None, ())

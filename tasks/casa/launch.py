@@ -3,7 +3,8 @@
 Between us and the program stands `_supervisor.py`. It holds the reading end of a pipe, the life-line, of
 which we hold the only writing end: when we return, raise, are cancelled or are killed, the pipe closes and the
 program ends with all its children. Where the system lets us, the child also has a network namespace of its own,
-because casatools listens on every interface, and a process namespace, which nothing in it can outlive.
+because casatools listens on every interface, and a process namespace, which nothing in it can outlive. The
+capabilities that making them gives are kept just until the supervisor has brought up the loopback device.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ def namespaces() -> tuple[str, ...]:
     """Return the command that puts a child into namespaces of its own, or nothing where none can be made."""
     for kinds in (("--net", "--pid"), ("--pid",)):
         command = (
-            "unshare", "--user", "--map-current-user", *kinds, "--fork", "--kill-child=SIGKILL",
+            "unshare", "--user", "--map-current-user", "--keep-caps", *kinds, "--fork", "--kill-child=SIGKILL",
         )  # fmt: skip
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             subprocess.run([*command, "true"], check=True, capture_output=True, timeout=10)

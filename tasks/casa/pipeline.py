@@ -7,25 +7,29 @@ a CASA child of ours decide.
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.casa import asdm
-from tasks.casa.environment import CASA_LOG, child_environment
-from tasks.casa.executor import Block, Watch, judged, read_result
+from tasks.casa.environment import CASA_LOG, bare_environment, child_environment
+from tasks.casa.executor import Block, Watch, error_exits, judged, recorded, unreadable
 from tasks.casa.launch import Exit, Launch, run
+from tasks.casa.log import scan
 from tasks.casa.record import BlockRecord
 from tasks.casa.request import REQUEST, ProofRequest
-from tasks.casa.versions import same_version
-from tasks.errors import Missing
+from tasks.casa.verdict import run_faults
+from tasks.casa.versions import same_version, version_key
+from tasks.errors import Failed, Missing
 
 __all__ = ["Installation", "find", "prove_block", "run_pipeline"]
 
-_HEURISTICS = "pipeline"
-_SCRIPT = "runpipeline.py"
+_SCRIPTS = tuple(
+    f"{folder}pipeline/runpipeline.py" for folder in ("", "pipeline/", "lib/py/lib/python3*/site-packages/")
+)
+"""Where distributions keep the script that runs a PPR: beside CASA, as in version 5, as in version 6."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,14 @@ class Installation:
     version
         The name under which it is installed.
     root
-        Its directory: ``bin/casa``, and the pipeline in ``pipeline/``.
+        Its directory, with ``bin/casa`` in it.
+    script
+        The script that runs a PPR.
     """
 
     version: str
     root: Path
+    script: Path
 
     @property
     def program(self) -> Path:
@@ -49,28 +56,29 @@ class Installation:
         return self.root / "bin" / "casa"
 
     @property
-    def script(self) -> Path:
-        """The script that runs a PPR."""
-        return self.root / _HEURISTICS / _SCRIPT
+    def heuristics(self) -> Path:
+        """What the pipeline calls SCIPIPE_HEURISTICS: the folder of its package."""
+        return self.script.parents[1]
 
 
-def find(home: Path, version: str) -> Installation:
-    """Find an installed CASA: ``<home>/<version>`` or ``<home>/casa-<version>``, by as many numbers as are given.
+def find(home: Path | None, version: str) -> Installation:
+    """Find an installed CASA with a pipeline: ``<home>/<version>`` or ``<home>/casa-<version>``.
+
+    Where no name is the same, that is taken whose numbers agree as far as they are given, the latest of several.
 
     Raises
     ------
     Missing
         There is no such version; the error names those that there are.
     """
-    there = sorted(path for path in home.glob("*") if (path / "bin" / "casa").is_file())
-    names = {path.name: path.name.removeprefix("casa-") for path in there}
-    exact = [path for path in there if version in (path.name, names[path.name])]
-    alike = [path for path in there if same_version(names[path.name], version)]
-    for path in (exact or alike)[:1]:
-        return Installation(names[path.name], path)
+    there = list(_installed(home)) if home else []
+    exact = [each for each in there if version in (each.version, each.root.name)]
+    alike = [each for each in there if same_version(each.version, version)]
+    if exact or alike:
+        return max(exact or alike, key=lambda each: version_key(each.version))
     raise Missing(
-        f"CASA {version} in {home}",
-        f"installed are: {', '.join(names.values()) or 'none'}",
+        f"CASA {version} with its pipeline in {home or 'ppi.casa.home, which is not set'}",
+        f"installed are: {', '.join(each.version for each in there) or 'none'}",
         "set ppi.casa.home and ppi.casa.defaultVersion to what is installed",
     )
 
@@ -78,7 +86,7 @@ def find(home: Path, version: str) -> Installation:
 def run_pipeline(
     installation: Installation, ppr: Path, root: Path, working: Path, *, measures: Path, timeout_seconds: float
 ) -> Exit:
-    """Run a PPR to its end; how it ended proves nothing yet.
+    """Run a PPR to its end. That it ended well proves nothing of what it made.
 
     Parameters
     ----------
@@ -87,23 +95,32 @@ def run_pipeline(
     root
         SCIPIPE_ROOTDIR, where the PPR's RelativePath begins.
     working
-        Where the pipeline works.
+        Where the pipeline works; the errorexit files there and in ``products/`` beside it are this run's.
     measures
         Measures tables, for versions that ask our site configuration.
+
+    Raises
+    ------
+    Failed
+        It ended badly: its exit, an errorexit file or its log says so.
     """
-    display = ("xvfb-run", "-d") if shutil.which("xvfb-run") else ()
-    command = (
-        *display, str(installation.program), "--nogui", "--nologger", "--agg", "--pipeline",
-        "--logfile", str(working / CASA_LOG), "-c", str(installation.script), str(ppr),
-    )  # fmt: skip
-    environment = child_environment(working, measures) | {
+    environment = bare_environment(working, measures) | {
         "SCIPIPE_ROOTDIR": str(root),
-        "SCIPIPE_HEURISTICS": str(installation.root),
+        "SCIPIPE_HEURISTICS": str(installation.heuristics),
         "SCIPIPE_LOGDIR": str(working),
         "CASA_ROOT": str(installation.root),
     }
-    del environment["PYTHONPATH"]
-    return run(Launch(command, working, timeout_seconds, environment))
+    command = (
+        *_display(environment["PATH"]), str(installation.program), "--nogui", "--nologger", "--agg", "--pipeline",
+        "--logfile", str(working / CASA_LOG), "-c", str(installation.script), str(ppr),
+    )  # fmt: skip
+    ended = run(Launch(command, working, timeout_seconds, environment))
+    _gather_logs(working)
+    error_files = error_exits(working, working.parent / "products")
+    if reasons := run_faults(ended, error_files, scan(working / CASA_LOG)):
+        todo = f"read {working / CASA_LOG} and stderr.txt beside it"
+        raise Failed(f"the pipeline of CASA {installation.version} on {ppr.name}", todo=todo, reasons=reasons)
+    return ended
 
 
 def prove_block(
@@ -120,13 +137,24 @@ def prove_block(
 ) -> BlockRecord:
     """Move what the pipeline made of an execution block into a directory of its own, and prove it there.
 
-    The verdict joins the signs of the pipeline's run (exit, errorexit files, log) with those of the proof.
+    Raises
+    ------
+    Failed
+        The pipeline made nothing of it.
     """
-    for name in (block.vis, f"{block.vis}.flagversions"):
-        if (working / name).exists():
-            (working / name).rename(directory / name)
+    if absent := [name for name in block.made if unreadable(working / name)]:
+        raise Failed(
+            f"the restore of {block.uid}",
+            f"the pipeline left no {' and no '.join(absent)}",
+            f"look into {working}",
+        )
+    for name in block.made:
+        (working / name).rename(directory / name)
+    shutil.copyfile(working / CASA_LOG, directory / CASA_LOG)
+    promised = asdm.promised_rows(rawdata / block.name)
     reference = products / block.reference if block.reference else None
-    (directory / REQUEST).write_text(ProofRequest(vis=block.vis, reference=reference).model_dump_json())
+    request = ProofRequest(vis=block.vis, rows_promised=promised, reference=reference)
+    (directory / REQUEST).write_text(request.model_dump_json())
     watch("prove")
     launch = Launch(
         command=(sys.executable, "-m", "tasks.casa.recipes.prove_made", REQUEST),
@@ -134,35 +162,25 @@ def prove_block(
         timeout_seconds=timeout_seconds,
         environment=child_environment(directory, measures),
     )
-    run(launch)
-    _join_logs(working / CASA_LOG, directory / CASA_LOG)
-    result = read_result(directory)
-    return BlockRecord(
-        uid=block.uid,
-        vis=block.vis,
-        session=block.session,
-        verdict=judged(
-            directory,
-            ended,
-            asdm.promised_rows(rawdata / block.name),
-            (block.vis, f"{block.vis}.flagversions"),
-            error_exits=_error_exits(working, products),
-        ),
-        proof=result.proof if result else None,
-        steps=result.steps if result else (),
-        exit=ended,
-    )
+    return recorded(block, directory, ended, judged(directory, run(launch), promised, block.made))
 
 
-def _error_exits(*directories: Path) -> tuple[str, ...]:
-    return tuple(sorted(path.name for folder in directories for path in folder.glob("errorexit-*.txt")))
+def _installed(home: Path) -> Iterator[Installation]:
+    for program in sorted(home.glob("*/bin/casa")):
+        root = program.parents[1]
+        scripts = [script for place in _SCRIPTS for script in sorted(root.glob(place))]
+        if scripts:
+            yield Installation(root.name.removeprefix("casa-"), root, scripts[0])
 
 
-def _join_logs(pipeline: Path, proof: Path) -> None:
-    """Judge both logs as one; where the pipeline left none there is none."""
-    if not pipeline.is_file():
-        proof.unlink(missing_ok=True)
-        return
-    with proof.open("ab") as joined, pipeline.open("rb") as part:
-        shutil.copyfileobj(part, joined)
-        os.fsync(joined.fileno())
+def _display(path: str) -> tuple[str, ...]:
+    """Return what gives CASA an X display of its own, for versions that want one even without windows."""
+    program = shutil.which("xvfb-run", path=path)
+    return (program, "-a") if program else ()
+
+
+def _gather_logs(working: Path) -> None:
+    """Add what CASA logged under a name of its own choice to the log that it was told to write."""
+    for part in sorted(working.glob("casa-*.log")):
+        with (working / CASA_LOG).open("ab") as log, part.open("rb") as content:
+            shutil.copyfileobj(content, log)

@@ -6,10 +6,14 @@ The measuring is done inside the CASA child (`recipes/prove.py`); these are its 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
-__all__ = ["Digest", "FieldFlags", "Proof", "Reference"]
+__all__ = ["PROVEN", "Digest", "FieldFlags", "Proof", "Reference", "ReferenceDigest"]
+
+PROVEN = ("CORRECTED_DATA", "FLAG", "WEIGHT")
+"""The columns that a reference must hold and a result must equal."""
 
 Digest = dict[str, dict[str, str]]
 """SHA-256 by column and by data description id."""
@@ -24,6 +28,23 @@ class Reference(StrEnum):
     """At least one is not."""
     ABSENT = "absent"
     """No reference is archived beside the calibration."""
+
+
+class ReferenceDigest(BaseModel):
+    """The file of an archived digest; its format is that of `recipes/digest.py`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: Literal[1]
+    algorithm: Literal["sha256"]
+    columns: Digest
+
+    @field_validator("columns")
+    @classmethod
+    def _all_that_must_be_proven(cls, columns: Digest) -> Digest:
+        if absent := [name for name in PROVEN if not columns.get(name)]:
+            raise ValueError(f"it has no {' and no '.join(absent)}")
+        return columns
 
 
 class FieldFlags(BaseModel):

@@ -64,6 +64,7 @@ class ProofRequest(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     vis: str
+    rows_promised: int
     reference: Path | None
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from tasks.casa.launch import Exit
 from tasks.casa.log import LogScan
 
-__all__ = ["Evidence", "Outcome", "Verdict", "judge", "worst"]
+__all__ = ["Evidence", "Outcome", "Verdict", "judge", "run_faults", "worst"]
 
 
 class Outcome(StrEnum):
@@ -69,13 +69,11 @@ class Evidence(BaseModel):
 
 
 def judge(evidence: Evidence) -> Verdict:
-    """Give the verdict: failed if any sign is bad or unknown, with every reason named."""
+    """Give the verdict: failed if any sign is bad or unknown, with every reason named, in words first."""
     reasons = (
-        *_of_exit(evidence.exit),
         *evidence.faults,
+        *run_faults(evidence.exit, evidence.error_exits, evidence.log),
         *(() if evidence.sentinel else ("it wrote no result.json: it did not reach its end",)),
-        *(f"it left {name}" for name in evidence.error_exits),
-        *_of_log(evidence.log),
         *_of_rows(evidence.rows, evidence.rows_promised),
         *(f"product {name} is missing, empty or unreadable" for name in evidence.missing_products),
     )
@@ -84,6 +82,11 @@ def judge(evidence: Evidence) -> Verdict:
     if evidence.caveats:
         return Verdict(outcome=Outcome.CAVEATS, reasons=evidence.caveats)
     return Verdict(outcome=Outcome.SUCCESS)
+
+
+def run_faults(ended: Exit, error_exits: tuple[str, ...], log: LogScan) -> tuple[str, ...]:
+    """Return what is wrong with how a run ended, whatever it made."""
+    return (*_of_exit(ended), *(f"it left {name}" for name in error_exits), *_of_log(log))
 
 
 def worst(verdicts: tuple[Verdict, ...]) -> Verdict:

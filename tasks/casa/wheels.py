@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tasks.casa import asdm, calapply
 from tasks.casa.environment import child_environment
-from tasks.casa.executor import Block, StepWatch, Watch, judged, read_result
+from tasks.casa.executor import Block, StepWatch, Watch, judged, recorded
 from tasks.casa.launch import Launch, run
 from tasks.casa.record import BlockRecord
 from tasks.casa.request import REQUEST, RestoreRequest
@@ -111,16 +111,7 @@ def restore(
         environment=child_environment(directory, measures),
     )
     ended = run(launch, StepWatch(directory, watch))
-    result = read_result(directory)
-    return BlockRecord(
-        uid=block.uid,
-        vis=block.vis,
-        session=block.session,
-        verdict=judged(directory, ended, promised, (block.vis, f"{block.vis}.flagversions")),
-        proof=result.proof if result else None,
-        steps=result.steps if result else (),
-        exit=ended,
-    )
+    return recorded(block, directory, ended, judged(directory, ended, promised, block.made))
 
 
 def _request(

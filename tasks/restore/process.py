@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tasks import disk
 from tasks.casa import pipeline, wheels
-from tasks.casa.executor import Block, Watch, failure
+from tasks.casa.executor import ERROR_EXITS, Block, Watch, failure
 from tasks.casa.launch import Exit
 from tasks.casa.record import RECORD, BlockRecord
 from tasks.casa.verdict import Outcome
@@ -71,14 +71,14 @@ def restore_with_pipeline(
     Raises
     ------
     Failed
-        The verdict on an execution block is bad.
+        The pipeline ended badly, or the verdict on an execution block is bad.
     """
     blocks = [planned.block() for planned in plan.blocks]
     records = [_finished(tree, block) for block in blocks]
     if all(records):
         return tuple(record for record in records if record)
+    installation = pipeline.find(casa.home, plan.casa.version)
     _clear(tree, request)
-    installation = pipeline.find(casa.home or Path("/"), plan.casa.version)
     watch("pipeline")
     ended = pipeline.run_pipeline(
         installation,
@@ -122,7 +122,9 @@ def _settled(record: BlockRecord, directory: Path, tree: Tree, block: Block) -> 
 
 
 def _clear(tree: Tree, request: Path) -> None:
-    """Take away what an interrupted run of the pipeline left; it wants an empty directory."""
+    """Take away what an earlier run of the pipeline left: each wants an empty directory and its own signs."""
     for path in tree.working.iterdir():
         if path != request and path.name != "attempts":
             disk.remove(path) if path.is_dir() else path.unlink()
+    for path in tree.products.glob(ERROR_EXITS):
+        path.unlink()

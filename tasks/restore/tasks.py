@@ -6,12 +6,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from blocks.profile import Casa as CasaProfile
 from blocks.profile import Profile
 from tasks._task import task
 from tasks.alma.access import decide, require
 from tasks.alma.archive import MetadataArchive
 from tasks.alma.ids import EntityId
 from tasks.alma.model import ObservingUnitSet
+from tasks.casa import pipeline
 from tasks.casa.environment import measures_directory
 from tasks.casa.record import BlockRecord
 from tasks.casa.versions import casa_for
@@ -66,13 +68,14 @@ def make_restore_plan(profile: Profile, mous: EntityId, fetch: Callable[[StoredF
     ------
     Refused
         The profile may not restore it; nothing was fetched.
+    Missing
+        The CASA that is to do it is not installed; nothing but the manifest was fetched.
     """
     observation = look_up(profile, mous)
     require(decide(observation, profile.access.projects, datetime.now(UTC)))
     client = archive_client(profile)
     manifest_file, manifest = read_manifest(observation, client, fetch)
-    version = casa_for(profile.casa.executor, profile.casa.default_version, manifest.casa_version)
-    casa = Casa(executor=profile.casa.executor, version=version)
+    casa = _planned_casa(profile.casa, manifest.casa_version)
     return make_plan(observation, manifest, manifest_file, client, casa)
 
 
@@ -129,6 +132,13 @@ def deliver_blocks(
 def _archive(profile: str) -> tuple[Store, NgasClient]:
     environment = Profile.load(profile)
     return Store(environment.processing.store_directory), archive_client(environment)
+
+
+def _planned_casa(settings: CasaProfile, calibrated: str) -> Casa:
+    version = casa_for(settings.executor, settings.default_version, calibrated)
+    if settings.executor == "pipeline":
+        version = pipeline.find(settings.home, version).version
+    return Casa(executor=settings.executor, version=version)
 
 
 def _casa(profile: str) -> process.CasaSettings:

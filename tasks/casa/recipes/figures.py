@@ -40,9 +40,9 @@ def draw(
     by_antenna, by_spw
         Flagged fractions, 0 to 1.
     """
-    figure = Figure(figsize=(12, 13.5), layout="constrained")
-    figure.suptitle(title)
-    grid = figure.add_gridspec(5, 2)
+    figure = Figure(figsize=(12, 14))
+    figure.suptitle(title, y=0.985)
+    grid = figure.add_gridspec(5, 2, left=0.07, right=0.98, top=0.95, bottom=0.05, hspace=0.42, wspace=0.16)
     for row, (against, label) in enumerate(((_against_time, "minutes"), (_against_channel, "channel, by spw"))):
         axes = [[figure.add_subplot(grid[2 * row + part, column]) for column in (0, 1)] for part in (0, 1)]
         for column, name in enumerate(("before", "after")):
@@ -107,7 +107,15 @@ def _by_field(series: Iterator[tuple[NDArray[Any], NDArray[Any], np.ma.MaskedArr
 def _panel(axes: Axes, points: _Points, of: Callable[[Any], Any], label: str, title: str) -> None:
     for index, (x, y) in sorted(points.items()):
         step = -(-len(x) // _MOST_POINTS) or 1
-        axes.plot(x[::step], of(y[::step]), ",", color=_COLOURS[index % len(_COLOURS)], rasterized=True)
+        axes.plot(
+            x[::step],
+            of(y[::step]),
+            ".",
+            markersize=1.6,
+            markeredgewidth=0,
+            color=_COLOURS[index % len(_COLOURS)],
+            rasterized=True,
+        )
     axes.set_ylabel(label)
     axes.set_title(title, fontsize="medium")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,16 +9,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
-from tasks.casa.proof import Digest, FieldFlags, Proof, Reference
+from tasks.casa.proof import PROVEN, Digest, FieldFlags, Proof, Reference, ReferenceDigest
 from tasks.casa.recipes import figures
 from tasks.casa.recipes.digest import digest
 from tasks.casa.recipes.sample import Sample, sample
 from tasks.casa.recipes.tables import columns, data_descriptions, opened, row_chunks, selected
+from tasks.errors import Refused
 
 __all__ = ["prove"]
-
-_PROVEN = ("CORRECTED_DATA", "FLAG", "WEIGHT")
 
 
 @dataclass
@@ -48,6 +47,11 @@ def prove(vis: str, flag_version: str | None, reference: Path | None, picture: P
         The file of the archived digest, if there is one.
     picture
         Where to draw it.
+
+    Raises
+    ------
+    Refused
+        The archived digest cannot be read, or lacks a column.
     """
     with opened(vis) as main:
         rows, has_corrected = int(main.nrows()), "CORRECTED_DATA" in main.colnames()
@@ -56,8 +60,7 @@ def prove(vis: str, flag_version: str | None, reference: Path | None, picture: P
     fields, antennas, windows = _names(vis, "FIELD"), _names(vis, "ANTENNA"), data_descriptions(vis)
     by_antenna, by_field = _count_flags(vis, windows, flag_version)
     samples = tuple(sample(vis, windows, _least_flagged(by_antenna)))
-    measured = digest(vis, _PROVEN)
-    expected: Digest = json.loads(reference.read_bytes())["columns"] if reference else {}
+    measured, expected = digest(vis, PROVEN), _expected(reference)
     unequal = tuple(column for column in sorted(expected) if measured.get(column) != expected[column])
     flags = tuple(_field_flags(by_field, samples, fields, flag_version is not None))
     antenna_flags = {antennas[index]: value for index, value in by_antenna.fractions().items()}
@@ -165,6 +168,16 @@ def _by_spw(by_field: dict[int, _Count]) -> dict[str, float]:
         str(window): sum(count.restored.values()) / max(1, sum(count.total.values()))
         for window, count in sorted(by_field.items())
     }
+
+
+def _expected(reference: Path | None) -> Digest:
+    if reference is None:
+        return {}
+    try:
+        return ReferenceDigest.model_validate_json(reference.read_bytes()).columns
+    except ValidationError as error:
+        why = "; ".join(entry["msg"] for entry in error.errors())
+        raise Refused(f"the reference {reference.name}", why, "have the product archived anew") from error
 
 
 def _compared(expected: Digest, unequal: tuple[str, ...]) -> Reference:

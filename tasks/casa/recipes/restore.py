@@ -8,18 +8,18 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import casatasks
-from casatasks import applycal, flagmanager, importasdm
-
 from tasks.casa.calapply import Applycal, scan_intents
+from tasks.casa.recipes import lazy
 from tasks.casa.recipes.child import Steps, main
 from tasks.casa.recipes.prove import prove
-from tasks.casa.recipes.tables import opened
+from tasks.casa.recipes.tables import opened, require_rows
 from tasks.casa.request import PIPELINE_FINAL, RestoreRequest, RestoreResult
 from tasks.errors import Failed, Missing
 from tasks.ngas.tar import unpack
 
 __all__ = ["restore"]
+
+casatasks = lazy.load()
 
 
 def restore(request_json: bytes, steps: Steps) -> RestoreResult:
@@ -50,19 +50,12 @@ def restore(request_json: bytes, steps: Steps) -> RestoreResult:
 
 
 def _import(request: RestoreRequest) -> None:
-    importasdm(
+    casatasks.importasdm(
         asdm=str(request.asdm), vis=request.vis, createmms=False, ocorr_mode=request.ocorr_mode, lazy=False,
         bdfflags=request.bdfflags, process_caldevice=False, asis=request.asis, savecmds=True,
         outfile=f"{request.vis}.flagonline.txt", overwrite=False, with_pointing_correction=True, verbose=True,
     )  # fmt: skip
-    with opened(request.vis) as main_table:
-        rows = main_table.nrows()
-    if rows != request.rows_promised:
-        raise Failed(
-            f"the import of {request.asdm.name}",
-            f"{rows} rows, but Main.xml promises {request.rows_promised}: a binary file is missing or truncated",
-            "have the archive's copy of the execution block checked",
-        )
+    require_rows(request.vis, request.rows_promised)
 
 
 def _restore_flags(request: RestoreRequest) -> None:
@@ -76,7 +69,7 @@ def _restore_flags(request: RestoreRequest) -> None:
             f"it is not in {request.flags.name}",
             "have the product archived anew",
         )
-    flagmanager(vis=request.vis, mode="restore", versionname=PIPELINE_FINAL)
+    casatasks.flagmanager(vis=request.vis, mode="restore", versionname=PIPELINE_FINAL)
 
 
 def _unpack_tables(request: RestoreRequest) -> None:
@@ -118,7 +111,7 @@ def _apply(vis: str, command: Applycal, modes: set[str]) -> bool:
     arguments = command.model_dump(exclude={"vis", "intent", "gaintable"})
     arguments = {name: list(value) if isinstance(value, tuple) else value for name, value in arguments.items()}
     tables = [f"caltables/{table}" for table in command.gaintable]
-    applycal(vis=vis, intent=intent, gaintable=tables, flagbackup=False, **arguments)
+    casatasks.applycal(vis=vis, intent=intent, gaintable=tables, flagbackup=False, **arguments)
     return True
 
 

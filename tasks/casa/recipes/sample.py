@@ -14,6 +14,8 @@ from tasks.casa.recipes.tables import columns, opened, selected
 __all__ = ["Sample", "sample"]
 
 _MOST_ROWS = 4000
+_MOST_BYTES = 64 * 2**20
+"""Of one column, as CASA hands it out."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Sample:
 def sample(vis: str, windows: list[int], antenna: int) -> Iterator[Sample]:
     """Yield a sample for each spectral window that has rows on baselines of `antenna`.
 
-    At most 4000 rows are read for each, evenly spread over the observation.
+    At most 4000 rows, and at most 64 MiB of each column, are read for each, evenly spread over the observation.
     """
     condition = f"ANTENNA1!=ANTENNA2 && (ANTENNA1=={antenna} || ANTENNA2=={antenna})"
     with opened(vis) as main:
@@ -57,7 +59,8 @@ def sample(vis: str, windows: list[int], antenna: int) -> Iterator[Sample]:
 
 
 def _thinned(rows: Any) -> Any:
-    step = -(-rows.nrows() // _MOST_ROWS)
+    most = max(1, min(_MOST_ROWS, _MOST_BYTES // (16 * rows.getcell("FLAG", 0).size)))
+    step = -(-rows.nrows() // most)
     return rows if step == 1 else rows.selectrows(list(range(0, rows.nrows(), step)))
 
 

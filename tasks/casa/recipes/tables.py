@@ -10,7 +10,9 @@ import numpy as np
 from casatools import table
 from numpy.typing import NDArray
 
-__all__ = ["columns", "data_descriptions", "opened", "row_chunks", "selected"]
+from tasks.errors import Failed
+
+__all__ = ["columns", "data_descriptions", "opened", "require_rows", "row_chunks", "selected"]
 
 _CHUNK_BYTES = 32 * 2**20
 
@@ -35,6 +37,24 @@ def selected(main: Any, query: str) -> Iterator[Any]:
         yield rows
     finally:
         rows.close()
+
+
+def require_rows(vis: str, promised: int) -> None:
+    """Require a measurement set to have all rows that its execution block promises.
+
+    Raises
+    ------
+    Failed
+        It has another number of rows, whatever its import said.
+    """
+    with opened(vis) as main:
+        rows = main.nrows()
+    if rows != promised:
+        raise Failed(
+            f"the import of {vis}",
+            f"{rows} rows, but Main.xml promises {promised}: a binary file is missing or truncated",
+            "have the archive's copy of the execution block checked",
+        )
 
 
 def data_descriptions(vis: str) -> list[int]:

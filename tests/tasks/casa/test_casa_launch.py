@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +20,13 @@ from tasks.casa import launch
 from tasks.casa.launch import Launch, ending_children, run
 from tasks.errors import Transient
 
+TALK = """
+import contextlib, socket, sys
+with socket.create_server(("127.0.0.1", 0)) as own, socket.create_connection(own.getsockname(), 5):
+    print("itself", end="")
+with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5):
+    print(" others", end="")
+"""
 BUSY = "sleep 4711 & setsid sleep 4712 & sleep 4713"
 
 
@@ -70,6 +78,14 @@ def test_its_environment_is_what_it_is_given(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("SECRET_OF_THE_WORKER", "hush")
     run(shell(tmp_path, "env"))
     assert "hush" not in (tmp_path / "stdout.txt").read_text()
+
+
+def test_it_can_talk_to_itself_and_where_there_are_namespaces_to_nobody_else(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as ours:
+        command = (sys.executable, "-c", TALK, str(ours.getsockname()[1]))
+        assert run(Launch(command, tmp_path, 30, {"PATH": "/bin"})).status == 0
+    reached = "" if "--net" in launch.namespaces() else " others"
+    assert (tmp_path / "stdout.txt").read_text() == f"itself{reached}"
 
 
 def test_a_hang_ends_at_its_time_with_all_children(tmp_path: Path) -> None:

@@ -57,12 +57,32 @@ def test_the_pipeline_takes_the_profile_s_version_or_the_manifest_s() -> None:
         casa_for("pipeline", None, "")
 
 
-def test_an_installed_version_is_found_by_as_many_numbers_as_are_given(tmp_path: Path) -> None:
-    for name in ("casa-5.1.1-5", "5.4.0"):
-        program = tmp_path / name / "bin" / "casa"
-        program.parent.mkdir(parents=True)
-        program.touch()
-    assert pipeline.find(tmp_path, "5.1.1-5r40896").root.name == "casa-5.1.1-5"
-    assert pipeline.find(tmp_path, "5.4.0").program == tmp_path / "5.4.0" / "bin" / "casa"
-    with pytest.raises(Missing, match=r"5\.4\.0"):
-        pipeline.find(tmp_path, "6.1.0")
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    for name in ("casa-5.1.1-5", "5.4.0", "6.6.1-9", "6.6.1-17", "6.1.1-without"):
+        (tmp_path / name / "bin").mkdir(parents=True)
+        (tmp_path / name / "bin" / "casa").touch()
+        (tmp_path / name / "pipeline").mkdir()
+    for script in tmp_path.glob("*[!t]/pipeline"):
+        (script / "runpipeline.py").touch()
+    return tmp_path
+
+
+def test_an_installed_version_is_found_by_as_many_numbers_as_are_given(home: Path) -> None:
+    found = pipeline.find(home, "5.1.1-5r40896")
+    assert (found.version, found.root.name) == ("5.1.1-5", "casa-5.1.1-5")
+    assert pipeline.find(home, "5.4.0").program == home / "5.4.0" / "bin" / "casa"
+
+
+def test_of_several_that_agree_the_latest_is_taken_and_a_name_goes_before(home: Path) -> None:
+    assert pipeline.find(home, "6.6.1").version == "6.6.1-17"
+    assert pipeline.find(home, "6.6.1-9").version == "6.6.1-9"
+
+
+def test_what_is_not_installed_is_missing_and_the_error_names_what_is(home: Path) -> None:
+    with pytest.raises(Missing, match=r"installed are: 5\.4\.0, 6\.6\.1-17, 6\.6\.1-9, 5\.1\.1-5\."):
+        pipeline.find(home, "6.1.0")
+    with pytest.raises(Missing, match=r"CASA 6\.1\.1"):
+        pipeline.find(home, "6.1.1")
+    with pytest.raises(Missing, match="which is not set"):
+        pipeline.find(None, "5.4.0")
