@@ -9,8 +9,9 @@ import errno
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,8 @@ from tasks.errors import Failed, Transient
 __all__ = ["exclusive", "explained", "is_locked", "locked", "remove", "settle", "sync_folder", "write_whole"]
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+_LOOK_SECONDS: Final = 0.25
+"""After so long, who holds a lock is working under it, and not only looking at it."""
 
 
 @contextmanager
@@ -91,15 +94,25 @@ def exclusive(lock: Path, what: str) -> Iterator[None]:
         Somebody else holds it.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        try:
-            descriptor = stack.enter_context(locked(lock, wait=False))
-        except BlockingIOError as error:
-            why = f"it is being worked on ({lock.read_text()})"
-            raise Transient(what, why, "wait for that run to end") from error
+    descriptor = _claimed(lock, what)
+    try:
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"process {os.getpid()} on {os.uname().nodename}".encode())
         yield
+    finally:
+        os.close(descriptor)
+
+
+def _claimed(lock: Path, what: str) -> int:
+    ends = time.monotonic() + _LOOK_SECONDS
+    while True:
+        try:
+            return _lock(lock, wait=False)
+        except BlockingIOError as error:
+            if time.monotonic() > ends:
+                why = f"it is being worked on ({lock.read_text()})"
+                raise Transient(what, why, "wait for that run to end") from error
+            time.sleep(_LOOK_SECONDS / 10)
 
 
 def is_locked(lock: Path) -> bool:
@@ -132,8 +145,9 @@ def settle(source: Path, destination: Path) -> None:
     if destination.exists() and not source.exists():
         return
     for folder, _, names in os.walk(source):
-        for name in names:
-            _sync(Path(folder, name))
+        for path in (Path(folder, name) for name in names):
+            if path.is_file() and not path.is_symlink():
+                _sync(path)
         sync_folder(Path(folder))
     source.rename(destination)
     sync_folder(destination.parent)

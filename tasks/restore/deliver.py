@@ -9,7 +9,6 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks import disk
 from tasks.casa.record import BlockRecord
 from tasks.casa.verdict import Outcome, Verdict, worst
 from tasks.report import page
@@ -70,8 +69,8 @@ def deliver(
     plan: Plan, tree: Tree, run: Run, inputs: tuple[Input, ...], blocks: tuple[BlockRecord, ...]
 ) -> Delivered:
     """Put the delivery together, write its report, and rename it into its place; then clear the attempt away."""
-    destination = Area(tree.root).destination(plan.observation.project_code, plan.observation.mous)
-    staging = Staging(destination, plan.key)
+    area, observation = Area(tree.root), plan.observation
+    staging = Staging(area.destination(observation.project_code, observation.mous), plan.key)
     staging.begin()
     staging.take_products(tree)
     for block in blocks:
@@ -79,8 +78,8 @@ def deliver(
     provenance = _provenance(plan, run, inputs, blocks, staging)
     pictures = {path.name: path.read_bytes() for path in sorted((staging.root / "qa").glob("*.png"))}
     staging.finish(provenance, page.render(provenance, pictures))
-    disk.remove(tree.attempt)
-    return Delivered(path=destination, provenance=provenance)
+    area.discard(observation.mous, plan.key, observation.project_code)
+    return Delivered(path=staging.destination, provenance=provenance)
 
 
 def _provenance(

@@ -35,7 +35,8 @@ _EXTRAS = (
 )  # fmt: skip
 """Endings of the products that are delivered along although the restore does not read them."""
 
-
+_PREFIX = "member."
+"""What the archive puts before the names that the pipeline gave."""
 _SAFE_NAME = re.compile(r"\w[\w.+=@-]*")
 
 
@@ -155,7 +156,7 @@ def read_manifest(
     Refused
         It lists several, or it cannot be read.
     """
-    found = [file for file in observation.products if _is_manifest(_plain(file.file_id), observation.mous)]
+    found = [file for file in observation.products if _is_manifest(_name(file.file_id), observation.mous)]
     if len(found) != 1:
         names = ", ".join(file.file_id for file in found)
         kind = Refused if found else Missing
@@ -205,10 +206,11 @@ def make_plan(
 
 
 class _Finder:
-    """Find files by the names that the manifest gives them, with and without ``member.``."""
+    """Find files by the names that the manifest gives them, with and without ``member.``; with it comes first."""
 
     def __init__(self, listed: Iterable[ArchiveFile], client: NgasClient) -> None:
-        self._listed = {_plain(file.file_id): file for file in listed}
+        delivered_last = sorted(listed, key=lambda file: (file.file_id.startswith(_PREFIX), file.file_id))
+        self._listed = {_name(file.file_id): file for file in delivered_last}
         self._client = client
         self._known: dict[str, StoredFile | Missing] = {}
 
@@ -218,7 +220,7 @@ class _Finder:
 
     def extras(self) -> list[str]:
         """Return the products that are delivered along."""
-        return [name for name in self._listed if name.endswith(_EXTRAS)]
+        return sorted(name for name in self._listed if name.endswith(_EXTRAS) and _SAFE_NAME.fullmatch(name))
 
     def describe(self, *names: str) -> None:
         """Ask NGAS about many files at once; one that is missing is told of when it is used."""
@@ -257,7 +259,7 @@ class _Finder:
 
     def _unlisted(self, name: str) -> StoredFile:
         try:
-            return self._client.describe(f"member.{name}")
+            return self._client.describe(f"{_PREFIX}{name}")
         except Missing:
             return self._client.describe(name)
 
@@ -344,8 +346,12 @@ def _unchecked(products: tuple[PlannedFile, ...], blocks: tuple[PlannedBlock, ..
     )
 
 
+def _name(file_id: str) -> str:
+    return file_id.removeprefix(_PREFIX)
+
+
 def _plain(name: str) -> str:
-    plain = PurePath(name).name.removeprefix("member.")
+    plain = _name(name)
     if not _SAFE_NAME.fullmatch(plain):
         raise Refused(
             f"product name {name!r}", "it cannot be the name of a file", "have the product archived anew"

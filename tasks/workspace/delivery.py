@@ -19,6 +19,7 @@ from pathlib import Path
 from tasks import disk
 from tasks.casa.environment import CASA_LOG
 from tasks.casa.request import STEPS
+from tasks.workspace import stored
 from tasks.workspace.layout import Tree
 from tasks.workspace.provenance import Provenance
 
@@ -32,11 +33,17 @@ _BY_ENDING = {
 
 
 def delivered(destination: Path, key: str) -> Provenance | None:
-    """Return the provenance of a finished delivery with this key, or None."""
+    """Return the provenance of a finished delivery with this key, or None.
+
+    Raises
+    ------
+    Failed
+        There is a delivery whose provenance cannot be read.
+    """
     path = destination / PROVENANCE
     if not path.exists():
         return None
-    provenance = Provenance.model_validate_json(path.read_bytes())
+    provenance = stored.read(Provenance, path)
     return provenance if provenance.key == key else None
 
 

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,10 +24,12 @@ from pydantic import BaseModel, ConfigDict
 
 from tasks import disk
 from tasks.alma.ids import EntityId
+from tasks.workspace import stored
 
 __all__ = ["Area", "Tree"]
 
 _MARKER = "attempt.json"
+_TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
 
 
 class _Attempt(BaseModel):
@@ -89,8 +92,8 @@ class Tree:
         """Make the directory of a new attempt at one execution block."""
         attempts = self.working / "attempts"
         attempts.mkdir(exist_ok=True)
-        number = 1 + sum(1 for _ in attempts.glob(f"{name}.*"))
-        directory = attempts / f"{name}.{number}"
+        last = max((int(path.suffix[1:]) for path in attempts.glob(f"{name}.*")), default=0)
+        directory = attempts / f"{name}.{last + 1}"
         directory.mkdir()
         return directory
 
@@ -135,28 +138,42 @@ class Area:
             The project's code.
         relative
             Gives the PPR's RelativePath for the time at which an attempt is begun.
+
+        Raises
+        ------
+        Failed
+            The marker of an attempt at this project cannot be read.
         """
         for marker in self._markers(project):
             found = _read(marker)
             if (found.observation, found.key) == (observation, key):
                 return self._tree(found)
-        return self._begin(observation, key, relative(stamp := datetime.now(UTC)), stamp)
+        return self._begin(observation, key, relative)
 
     def is_held(self, mous: EntityId) -> bool:
         """Tell whether a run is working on the observation now."""
         return disk.is_locked(self._lock(mous))
 
     def attempts(self) -> list[tuple[EntityId, Path]]:
-        """List every unfinished attempt with its observation."""
-        markers = sorted(self.root.glob(f"*/{_MARKER}"))
+        """List every unfinished attempt with its observation.
+
+        Raises
+        ------
+        Failed
+            The marker of one cannot be read.
+        """
+        markers = sorted(self.root.glob(f"[!.]*/{_MARKER}"))
         return [(_read(marker).observation, marker.parent) for marker in markers]
 
     def discard(self, observation: EntityId, key: str, project: str) -> None:
-        """Clear away what an interruption after the delivery left of its attempt."""
+        """Clear away the attempts at a result that is delivered, and what an earlier clearing left."""
+        spent = self.root / f".{observation.file_form}.spent"
+        disk.remove(spent)
         for marker in self._markers(project):
             found = _read(marker)
             if (found.observation, found.key) == (observation, key):
-                disk.remove(marker.parent)
+                marker.parent.rename(spent)
+                disk.remove(spent)
 
     def _lock(self, mous: EntityId) -> Path:
         return self.root / ".locks" / mous.file_form
@@ -170,13 +187,29 @@ class Area:
             directory.mkdir(parents=True, exist_ok=True)
         return tree
 
-    def _begin(self, observation: EntityId, key: str, relative: str, stamp: datetime) -> Tree:
-        begun = _Attempt(observation=observation, key=key, stamp=stamp, relative=relative)
-        attempt = self.root / Path(relative).parts[0]
-        attempt.mkdir(mode=0o700)
-        disk.write_whole(attempt / _MARKER, begun.model_dump_json().encode())
-        return self._tree(begun)
+    def _begin(self, observation: EntityId, key: str, relative: Callable[[datetime], str]) -> Tree:
+        draft = self.root / f".{observation.file_form}.begun"
+        disk.remove(draft)
+        draft.mkdir(mode=0o700)
+        while True:
+            stamp = datetime.now(UTC)
+            begun = _Attempt(observation=observation, key=key, stamp=stamp, relative=relative(stamp))
+            disk.write_whole(draft / _MARKER, begun.model_dump_json().encode())
+            tree = Tree(self.root, begun.relative, stamp)
+            if _placed(draft, tree.attempt):
+                return self._tree(begun)
+
+
+def _placed(draft: Path, attempt: Path) -> bool:
+    """Give an attempt its name, unless that of another observation began in the same millisecond."""
+    try:
+        disk.settle(draft, attempt)
+    except OSError as error:
+        if error.errno not in _TAKEN:
+            raise
+        return False
+    return True
 
 
 def _read(marker: Path) -> _Attempt:
-    return _Attempt.model_validate_json(marker.read_bytes())
+    return stored.read(_Attempt, marker)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from tasks.alma.ids import EntityId
 from tasks.casa.record import RECORD
 from tasks.casa.request import STEPS, StepTime
+from tasks.workspace import stored
 from tasks.workspace.delivery import PROVENANCE
 from tasks.workspace.layout import Area
 from tasks.workspace.provenance import Provenance
@@ -43,7 +44,13 @@ class State(BaseModel):
 
 
 def states(area: Area) -> tuple[State, ...]:
-    """List the attempts, then the deliveries."""
+    """List the attempts, then the deliveries.
+
+    Raises
+    ------
+    Failed
+        A record in the area cannot be read.
+    """
     attempts = (_attempt(area, observation, path) for observation, path in area.attempts())
     deliveries = (_delivery(path) for path in sorted(area.root.glob(f"delivered/*/MOUS_*/{PROVENANCE}")))
     return (*attempts, *deliveries)
@@ -62,12 +69,12 @@ def _attempt(area: Area, observation: EntityId, path: Path) -> State:
 
 def _steps(path: Path) -> list[str]:
     logs = sorted(path.glob(f"SOUS_*/GOUS_*/MOUS_*/working/attempts/*/{STEPS}"))
-    last = [(log.parent.name, log.read_text().splitlines()) for log in logs]
+    last = [(log.parent.name, log.read_text().split("\n")[:-1]) for log in logs]
     return [f"{name}: {StepTime.model_validate_json(lines[-1]).step}" for name, lines in last if lines]
 
 
 def _delivery(path: Path) -> State:
-    provenance = Provenance.model_validate_json(path.read_bytes())
+    provenance = stored.read(Provenance, path)
     return State(
         observation=provenance.observation,
         project=provenance.project,

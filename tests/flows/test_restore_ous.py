@@ -1,0 +1,154 @@
+"""The flow as Prefect sees it: its deployments, its form in the UI, its names, and what is tried again."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import importlib
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+from prefect import Flow, Task
+from prefect.cache_policies import NO_CACHE
+from prefect.states import exception_to_failed_state
+
+import flows._stage
+import flows.restore_ous
+from blocks.profile import Cluster, Metadata, Ngas, Processing, Profile
+from flows.restore_ous import restore_ous
+from tasks import _task
+from tasks.errors import Failed, Missing, PpiError, Refused, Transient
+from tasks.restore import tasks as steps
+
+ROOT = Path(__file__).parents[2]
+DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+TASKS = {name: value for name, value in vars(steps).items() if isinstance(value, Task)}
+SCREEN = 60
+ASKED_FOR = {"mous"}
+"""What a deployment leaves to whoever runs it."""
+
+
+def flow_of(deployment: dict[str, Any]) -> Flow[..., Any]:
+    path, _, name = deployment["entrypoint"].partition(":")
+    module = importlib.import_module(path.removesuffix(".py").replace("/", "."))
+    found: Flow[..., Any] = getattr(module, name)
+    assert Path(inspect.getfile(found.fn)) == ROOT / path
+    return found
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda deployment: deployment["name"])
+def test_a_deployment_gives_its_flow_all_that_is_not_asked_for(deployment: dict[str, Any]) -> None:
+    flow = flow_of(deployment)
+    known = inspect.signature(flow.fn).parameters
+    required = {name for name, parameter in known.items() if parameter.default is parameter.empty}
+    given = deployment.get("parameters", {})
+    assert set(given) <= set(known)
+    assert required - set(given) == ASKED_FOR
+    assert given["profile"] == deployment["name"]
+    flow.validate_parameters({**given, **dict.fromkeys(ASKED_FOR, "uid://A001/X1284/X265f")})
+    assert deployment["description"]
+    assert deployment["work_pool"]["name"]
+
+
+def test_deployments_have_names_of_their_own() -> None:
+    names = [(deployment["entrypoint"], deployment["name"]) for deployment in DEPLOYMENTS]
+    assert names
+    assert len(names) == len(set(names))
+
+
+def test_the_form_in_the_ui_explains_every_parameter() -> None:
+    form = restore_ous.parameters
+    assert set(form.required) == {"mous", "profile"}
+    said = {name: entry.get("description", "") for name, entry in form.properties.items()}
+    assert set(said) == {"mous", "profile", "again"}
+    assert [name for name, text in said.items() if len(text) < 10] == []
+    assert "uid://" in said["mous"]
+    assert restore_ous.description
+
+
+@pytest.mark.parametrize(
+    ("mous", "name"),
+    [
+        ("uid://A001/X1284/X265f", "restore X1284_X265f"),
+        (" uid___A001_X1284_X265f ", "restore X1284_X265f"),
+        ("../etc/passwd", "restore ../etc/passwd"),
+    ],
+)
+def test_a_run_bears_the_name_of_its_observation(monkeypatch: pytest.MonkeyPatch, mous: str, name: str) -> None:
+    monkeypatch.setattr(flows.restore_ous, "flow_run", SimpleNamespace(parameters={"mous": mous}))
+    assert callable(restore_ous.flow_run_name)
+    assert restore_ous.flow_run_name() == name
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "flows").glob("*.py")), ids=lambda path: path.name)
+def test_a_flow_is_read_in_one_screen(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < SCREEN, node.name
+
+
+def test_no_result_is_kept_by_prefect() -> None:
+    assert restore_ous.persist_result is False
+    assert len(TASKS) >= 6
+    for name, task in TASKS.items():
+        assert task.persist_result is False, name
+        assert task.cache_policy == NO_CACHE, name
+
+
+def test_every_task_of_the_restore_is_tried_again_where_that_helps() -> None:
+    assert set(TASKS) <= set(steps.__all__)
+    for name, task in TASKS.items():
+        assert task.retries >= 1, name
+        assert task.retry_condition_fn is _task._retry_helps, name
+        assert all(delay > 0 for delay in task.retry_delay_seconds), name
+
+
+@pytest.mark.parametrize("kind", [Refused, Missing, Transient, Failed])
+def test_only_what_passes_is_tried_again(kind: type[PpiError]) -> None:
+    assert _is_retried(kind("the archive", "it is busy", "wait")) == kind.retry_helps
+    assert kind.retry_helps == (kind is Transient)
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), OSError("no space"), KeyError("x"), TimeoutError()])
+def test_what_ppi_cannot_explain_is_not_tried_again(error: Exception) -> None:
+    assert not _is_retried(error)
+
+
+def _is_retried(error: Exception) -> bool:
+    state = asyncio.run(exception_to_failed_state(error))
+    return _task._retry_helps(TASKS["plan_restore"], SimpleNamespace(), state)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> Profile:
+    return Profile(
+        name="site-test",
+        processing=Processing(root_directory=tmp_path),
+        metadata=Metadata(url="sqlite:////nowhere"),
+        ngas=Ngas(servers="one:7777,two:7777", streams_per_server=3),
+        cluster=Cluster(max_workers=5),
+    )
+
+
+@pytest.mark.parametrize(("resources", "workers"), [("transfer", 6), ("casa", 5), ("light", 1)])
+def test_a_stage_is_a_subflow_with_its_own_workers_that_is_told_the_profile_by_name(
+    profile: Profile, monkeypatch: pytest.MonkeyPatch, resources: str, workers: int
+) -> None:
+    made: dict[str, Any] = {}
+
+    def flow(**options: Any) -> Callable[[Callable[[str], Any]], Callable[[str], Any]]:
+        made.update(options)
+        return lambda function: lambda *given: (made.update(given=given), function(*given))[1]
+
+    monkeypatch.setattr(flows._stage, "flow", flow)
+    stage = flows._stage.stage("gather", resources)
+    assert stage(lambda profile, plan: (profile.name, plan))(profile, "a plan") == ("site-test", "a plan")
+    assert (made["name"], made["flow_run_name"], made["persist_result"]) == ("gather", "gather", False)
+    assert made["task_runner"]._max_workers == workers
+    assert made["given"] == ("site-test",)

@@ -1,0 +1,137 @@
+"""Delivering: whole, with a history that is true; interrupted and done again, it comes out the same."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from restore_examples import FIRST, MOUS, SECOND, THIRD, Archived
+
+from tasks.alma import EntityId
+from tasks.casa.launch import Exit
+from tasks.casa.record import BlockRecord
+from tasks.casa.verdict import Outcome, Verdict
+from tasks.restore.deliver import Delivered, Run, deliver
+from tasks.restore.gather import write_request
+from tasks.restore.plan import Plan
+from tasks.workspace.delivery import Staging, delivered
+from tasks.workspace.layout import Area, Tree
+from tasks.workspace.provenance import Input, StageTime
+
+RUN = Run(
+    profile="site-test",
+    flow_run="0f3c",
+    started=datetime(2026, 5, 4, tzinfo=UTC),
+    stages=(StageTime(stage="gather", seconds=1.5),),
+)
+INPUTS = (Input(name="a", file_id="a.tgz", version=1, size=2, checksum=None, server=None, seconds=0),)
+
+
+@pytest.fixture
+def area(tmp_path: Path) -> Area:
+    with (area := Area(tmp_path / "area")).held(MOUS):
+        return area
+
+
+@pytest.fixture
+def plan(archived: Archived) -> Plan:
+    archived.put_all()
+    return archived.plan()
+
+
+def restored(area: Area, plan: Plan, outcome: Outcome = Outcome.SUCCESS) -> tuple[Tree, tuple[BlockRecord, ...]]:
+    """Do what gathering and CASA would have done."""
+    tree = area.attempt(MOUS, plan.key, plan.observation.project_code, plan.relative_path)
+    write_request(plan, tree, "LOCAL", "ppi")
+    for file in plan.products:
+        (tree.products / file.name).write_text(file.name)
+    return tree, tuple(_finish(tree, block.uid, outcome) for block in plan.blocks)
+
+
+def _finish(tree: Tree, uid: EntityId, outcome: Outcome) -> BlockRecord:
+    vis, folder = f"{uid.file_form}.ms", tree.finished(uid.file_form)
+    for name in (vis, f"{vis}.flagversions"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "table.dat").write_text(name)
+    ended = Exit(status=0, signal=None, timed_out=False, wall_seconds=1, cpu_seconds=1, peak_rss_bytes=1)
+    reasons = () if outcome is Outcome.SUCCESS else (f"mind {vis}",)
+    return BlockRecord(
+        uid=uid, vis=vis, session="session_1", proof=None, steps=(), exit=ended,
+        verdict=Verdict(outcome=outcome, reasons=reasons),
+    )  # fmt: skip
+
+
+def test_the_history_is_that_of_the_delivery(area: Area, plan: Plan) -> None:
+    tree, blocks = restored(area, plan)
+    done = deliver(plan, tree, RUN, INPUTS, blocks)
+    assert done.path == area.destination("2017.1.00886.L", MOUS)
+    assert "<html" in done.report.read_text()
+    history = done.provenance
+    assert delivered(done.path, plan.key) == history
+    assert (history.observation, history.key, history.executor) == (MOUS, plan.key, "casatasks")
+    assert (history.profile, history.flow_run, history.stages) == (RUN.profile, RUN.flow_run, RUN.stages)
+    assert (history.inputs, history.blocks) == (INPUTS, blocks)
+    (request,) = done.path.glob("script/PPR_*.xml")
+    assert history.ppr_sha256 == hashlib.sha256(request.read_bytes()).hexdigest()
+    assert history.verdict == Verdict(outcome=Outcome.SUCCESS)
+    assert {path.name for path in area.root.iterdir()} == {".locks", "delivered"}, "the attempt is cleared away"
+
+
+def test_the_verdict_tells_what_the_plan_and_each_execution_block_gave_reason_for(
+    area: Area, archived: Archived
+) -> None:
+    archived.sessions = ((FIRST, THIRD), (), (SECOND,))
+    archived.put_all()
+    plan = archived.plan()
+    tree, blocks = restored(area, plan, Outcome.CAVEATS)
+    verdict = deliver(plan, tree, RUN, INPUTS, blocks).provenance.verdict
+    assert verdict.outcome is Outcome.CAVEATS
+    assert verdict.reasons == (*plan.caveats, *(f"mind {block.vis}" for block in blocks))
+    assert len(plan.caveats) == 1
+
+
+class Interrupted(BaseException):
+    """As Ctrl-C would."""
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(
+    ("kind", "step"),
+    [
+        *((Staging, name) for name in ("begin", "take_products", "take_block", "finish")),
+        (Area, "discard"),
+    ],
+)
+def test_a_delivery_that_was_interrupted_is_done_again(
+    area: Area, plan: Plan, monkeypatch: pytest.MonkeyPatch, kind: type[Any], step: str, after: bool
+) -> None:
+    tree, blocks = restored(area, plan)
+    whole = getattr(kind, step)
+
+    def interrupted(*given: Any) -> None:
+        if after:
+            whole(*given)
+        raise Interrupted
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(kind, step, interrupted)
+        deliver(plan, tree, RUN, INPUTS, blocks)
+    done = _again(area, plan, tree, blocks)
+    assert done.provenance.blocks == blocks
+    assert {path.name for path in area.root.iterdir()} == {".locks", "delivered"}
+    assert [path.name for path in done.path.parent.iterdir()] == [done.path.name]
+    for block in blocks:
+        assert (done.path / "calibrated" / block.vis / "table.dat").read_text() == block.vis
+
+
+def _again(area: Area, plan: Plan, tree: Tree, blocks: tuple[BlockRecord, ...]) -> Delivered:
+    """Do as the flow does."""
+    destination = area.destination(plan.observation.project_code, MOUS)
+    if history := delivered(destination, plan.key):
+        area.discard(MOUS, plan.key, plan.observation.project_code)
+        return Delivered(path=destination, provenance=history)
+    assert area.attempt(MOUS, plan.key, plan.observation.project_code, plan.relative_path) == tree
+    return deliver(plan, tree, RUN, INPUTS, blocks)
