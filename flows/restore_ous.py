@@ -55,7 +55,8 @@ def restore_ous(mous: str, profile: str, again: bool = False) -> Delivered:
             plan = steps.plan_restore(profile, observation)
         if not again and (done := _finished(area, plan)):
             return done
-        tree = area.attempt(observation, plan.key, plan.observation.project_code, plan.relative_path)
+        project = plan.observation.project_code
+        tree = area.attempt(observation, plan.key, project, plan.relative_path, plan.space)
         with clock.stage("gather"):
             inputs = gather(environment, plan, tree)
         with clock.stage("process"):

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tasks import disk
 from tasks.alma.ids import EntityId
+from tasks.errors import Transient
 from tasks.workspace import stored
 
 __all__ = ["Area", "Tree"]
@@ -127,7 +129,9 @@ class Area:
         with disk.exclusive(self._lock(mous), f"observation {mous}"):
             yield
 
-    def attempt(self, observation: EntityId, key: str, project: str, relative: Callable[[datetime], str]) -> Tree:
+    def attempt(
+        self, observation: EntityId, key: str, project: str, relative: Callable[[datetime], str], space: int = 0
+    ) -> Tree:
         """Take up the newest unfinished attempt with the same key, or begin a new one.
 
         Parameters
@@ -138,16 +142,21 @@ class Area:
             The project's code.
         relative
             Gives the PPR's RelativePath for the time at which an attempt is begun.
+        space
+            Bytes that a new attempt will write.
 
         Raises
         ------
         Failed
             The marker of an attempt at this project cannot be read.
+        Transient
+            There is not enough space to begin one.
         """
         for marker in self._markers(project):
             found = _read(marker)
             if (found.observation, found.key) == (observation, key):
                 return self._tree(found)
+        self._require_space(space)
         return self._begin(observation, key, relative)
 
     def is_held(self, mous: EntityId) -> bool:
@@ -174,6 +183,15 @@ class Area:
             if (found.observation, found.key) == (observation, key):
                 marker.parent.rename(spent)
                 disk.remove(spent)
+
+    def _require_space(self, needed: int) -> None:
+        free = shutil.disk_usage(self.root).free
+        if free < needed:
+            raise Transient(
+                f"not enough space in {self.root}",
+                f"{needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free",
+                "free some space, then run the same command again",
+            )
 
     def _lock(self, mous: EntityId) -> Path:
         return self.root / ".locks" / mous.file_form

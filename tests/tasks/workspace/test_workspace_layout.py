@@ -168,3 +168,9 @@ def test_an_observation_is_held_against_other_processes_and_no_longer_than_its_h
     assert not area.is_held(MOUS)
     with area.held(MOUS):
         assert area.is_held(MOUS)
+
+
+def test_an_attempt_that_would_not_fit_is_not_begun(area: Area) -> None:
+    with pytest.raises(Transient, match="not enough space"):
+        area.attempt(MOUS, KEY, PROJECT, lambda _: f"{PROJECT}_now/MOUS", space=10**18)
+    assert area.attempts() == []

@@ -116,7 +116,7 @@ def provenance(*blocks: BlockRecord, **changes: Any) -> Provenance:
     return whole.model_copy(update=changes)
 
 
-def restored(area: Area) -> tuple[Tree, tuple[BlockRecord, ...]]:
+def restored(area: Area, blocks: tuple[EntityId, ...] = BLOCKS) -> tuple[Tree, tuple[BlockRecord, ...]]:
     """Make an attempt look as it does when CASA is through with it."""
     tree = attempt(area)
     for name in (
@@ -126,7 +126,7 @@ def restored(area: Area) -> tuple[Tree, tuple[BlockRecord, ...]]:
     ):  # fmt: skip
         (tree.products / name).write_text(f"the product {name}")
     (tree.working / "PPR_uid___A001_X1284_X2660.xml").write_text("<SciPipeRequest/>")
-    records = tuple(block(uid) for uid in BLOCKS)
+    records = tuple(block(uid) for uid in blocks)
     for record in records:
         _finish(tree, record)
     return tree, records
