@@ -1,13 +1,13 @@
-"""Restore an ALMA observation: a MOUS's name goes in, its calibrated and proven measurement sets come out."""
+"""Restore an ALMA observation: a MOUS's name goes in, its calibrated and proven measurement sets come out.
+
+The flow's docstring has ``Args:`` because that is what Prefect reads to explain the parameters in its form.
+"""
 
 from __future__ import annotations
-
-from typing import Annotated
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
-from pydantic import Field
 
 from blocks.profile import Profile
 from flows._stage import stage
@@ -38,14 +38,14 @@ def _run_name() -> str:
 
 
 @flow(name="restore-ous", flow_run_name=_run_name, persist_result=False)
-def restore_ous(
-    mous: Annotated[str, Field(description="The MOUS: uid://A001/X1284/X265f or uid___A001_X1284_X265f.")],
-    profile: Annotated[str, Field(description="The environment to do it in, such as naasc-test.")],
-    again: Annotated[
-        bool, Field(description="Do it anew, and replace a finished delivery when that is whole.")
-    ] = False,
-) -> Delivered:
-    """Restore the calibrated measurement sets of a member observing unit set, prove them, and deliver them."""
+def restore_ous(mous: str, profile: str, again: bool = False) -> Delivered:
+    """Restore the calibrated measurement sets of a member observing unit set, prove them, and deliver them.
+
+    Args:
+        mous: The MOUS, as in uid://A001/X1284/X265f or uid___A001_X1284_X265f.
+        profile: The environment to do it in, such as naasc-test.
+        again: Do it anew although a finished delivery is there, and replace that when the new one is whole.
+    """
     environment, observation = Profile.load(profile), EntityId.parse(mous)
     area = Area(environment.processing.root_directory)
     with ending_children(), area.held(observation):
