@@ -52,7 +52,8 @@ def restore_ous(mous: str, profile: str, again: bool = False) -> Delivered:
         clock = Clock()
         with clock.stage("plan"):
             plan = steps.plan_restore(profile, observation)
-        if not again and (done := _finished(area, plan)):
+        done = _finished(area, plan)
+        if done and not again:
             return done
         project = plan.observation.project_code
         tree = area.attempt(observation, plan.key, project, plan.relative_path, plan.space)
@@ -103,5 +104,5 @@ def _finished(area: Area, plan: Plan) -> Delivered | None:
     provenance = delivered(destination, plan.key)
     if provenance is None:
         return None
-    area.discard(observation.mous, plan.key, observation.project_code)
+    area.discard(observation.mous, plan.key, observation.project_code, provenance.finished)
     return Delivered(path=destination, provenance=provenance)

@@ -151,8 +151,10 @@ def _sched_block(
 
 
 def _products(rows: Iterable[Row[Any]]) -> tuple[ArchiveFile, ...]:
+    """Put the files in the order of their names here: each database has a sorting order of its own."""
     files = (ArchiveFile(file_id=row.file_id, file_class=row.file_class or "", size=row.file_size) for row in rows)
-    return tuple(file for file in files if file.file_class.casefold() != "raw")
+    products = (file for file in files if file.file_class.casefold() != "raw")
+    return tuple(sorted(products, key=lambda file: file.file_id))
 
 
 def _delivery(rows: Iterable[Row[Any]]) -> Delivery | None:

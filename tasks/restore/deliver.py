@@ -78,7 +78,7 @@ def deliver(
     provenance = _provenance(plan, run, inputs, blocks, staging)
     pictures = {path.name: path.read_bytes() for path in sorted((staging.root / "qa").glob("*.png"))}
     staging.finish(provenance, page.render(provenance, pictures))
-    area.discard(observation.mous, plan.key, observation.project_code)
+    area.discard(observation.mous, plan.key, observation.project_code, provenance.finished)
     return Delivered(path=staging.destination, provenance=provenance)
 
 

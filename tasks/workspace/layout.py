@@ -174,13 +174,19 @@ class Area:
         markers = sorted(self.root.glob(f"[!.]*/{_MARKER}"))
         return [(_read(marker).observation, marker.parent) for marker in markers]
 
-    def discard(self, observation: EntityId, key: str, project: str) -> None:
-        """Clear away the attempts at a result that is delivered, and what an earlier clearing left."""
+    def discard(self, observation: EntityId, key: str, project: str, delivered: datetime) -> None:
+        """Clear away the attempts that a delivery was made of, and what an earlier clearing left.
+
+        Parameters
+        ----------
+        delivered
+            When the delivery was finished: its attempts were begun before, those to do it anew after.
+        """
         spent = self.root / f".{observation.file_form}.spent"
         disk.remove(spent)
         for marker in self._markers(project):
             found = _read(marker)
-            if (found.observation, found.key) == (observation, key):
+            if (found.observation, found.key) == (observation, key) and found.stamp <= delivered:
                 marker.parent.rename(spent)
                 disk.remove(spent)
 

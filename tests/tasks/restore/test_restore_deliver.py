@@ -131,7 +131,7 @@ def _again(area: Area, plan: Plan, tree: Tree, blocks: tuple[BlockRecord, ...]) 
     """Do as the flow does."""
     destination = area.destination(plan.observation.project_code, MOUS)
     if history := delivered(destination, plan.key):
-        area.discard(MOUS, plan.key, plan.observation.project_code)
+        area.discard(MOUS, plan.key, plan.observation.project_code, history.finished)
         return Delivered(path=destination, provenance=history)
     assert area.attempt(MOUS, plan.key, plan.observation.project_code, plan.relative_path) == tree
     return deliver(plan, tree, RUN, INPUTS, blocks)

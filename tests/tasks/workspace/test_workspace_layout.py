@@ -39,7 +39,7 @@ def test_an_attempt_with_another_key_or_of_another_observation_is_left_alone(are
     mine = attempt(area)
     assert mine.attempt not in [other.attempt for other in others]
     assert before.items() <= content(area.root).items()
-    area.discard(MOUS, KEY, PROJECT)
+    area.discard(MOUS, KEY, PROJECT, datetime.now(UTC))
     assert content(area.root) == before
 
 
@@ -50,7 +50,7 @@ def test_of_several_attempts_the_newest_is_taken_up(area: Area) -> None:
         marker = tree.attempt / "attempt.json"
         marker.write_text(marker.read_text().replace(f"{stamp}", KEY))
     assert attempt(area).relative == f"{PROJECT}_2026_05_12/MOUS"
-    area.discard(MOUS, KEY, PROJECT)
+    area.discard(MOUS, KEY, PROJECT, datetime.now(UTC))
     assert area.attempts() == []
 
 
@@ -69,18 +69,29 @@ def test_an_attempt_is_begun_whole_or_not_at_all(area: Area) -> None:
         tree = attempt(area)
         assert found in ([], [(MOUS, tree.attempt)])
         assert [path.name for path in area.root.glob(f"{PROJECT}_*")] == [tree.attempt.name]
-        area.discard(MOUS, KEY, PROJECT)
+        area.discard(MOUS, KEY, PROJECT, datetime.now(UTC))
         assert content(area.root) == empty
 
 
 def test_an_attempt_is_there_whole_or_gone_whenever_its_clearing_is_interrupted(area: Area) -> None:
     empty = content(area.root)
     whole = content(attempt(area).attempt)
-    for _ in moments(lambda: area.discard(MOUS, KEY, PROJECT)):
+    for _ in moments(lambda: area.discard(MOUS, KEY, PROJECT, datetime.now(UTC))):
         assert [content(path) for _, path in area.attempts()] in ([], [whole])
-        area.discard(MOUS, KEY, PROJECT)
+        area.discard(MOUS, KEY, PROJECT, datetime.now(UTC))
         assert content(area.root) == empty
         attempt(area)
+
+
+def test_an_attempt_to_do_it_anew_outlives_the_clearing_of_the_one_that_is_delivered(area: Area) -> None:
+    delivered = attempt(area)
+    finished = datetime.now(UTC)
+    area.discard(MOUS, KEY, PROJECT, finished)
+    anew = attempt(area)
+    assert anew.stamp > finished
+    area.discard(MOUS, KEY, PROJECT, finished)
+    assert not delivered.attempt.exists()
+    assert attempt(area) == anew
 
 
 def test_a_spoilt_attempt_is_named(area: Area) -> None:
