@@ -2,77 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+from environments import Environment, MakeEnvironment, own_archive
 
 from deployments.local import environment
-from deployments.local.ngas_server import Fault, requests_of, serving
+from deployments.local.ngas_server import Fault, serving
 from deployments.local.observatory.build import Observatory, build
-
-MOUS = "uid://A001/X1284/X265f"
-PROPRIETARY = "uid://A001/X1284/X9912"
-HAND_CALIBRATED = "uid://A001/X1284/X9922"
-NOT_CALIBRATED = "uid://A001/X1284/X9932"
-
-
-@dataclass(frozen=True)
-class Environment:
-    """A profile of its own, with its own area, on the shared observatory."""
-
-    name: str
-    capo: Path
-    area: Path
-    archive: Path
-
-    def ppi(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*arguments),
-            env=self.variables,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "cli", *arguments, "-P", self.name]
-
-    @property
-    def variables(self) -> dict[str, str]:
-        return {
-            "PATH": os.environ["PATH"],
-            "HOME": str(self.area.parent),
-            "CAPO_PATH": str(self.capo),
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-        }
-
-    @property
-    def destination(self) -> Path:
-        return self.area / "delivered" / "2017.1.00886.L" / "MOUS_uid___A001_X1284_X265f"
-
-    def retrieved(self) -> list[str]:
-        """Ids of the files that crossed the wire whole or in part, one for each request."""
-        return [request["file_id"] for request in requests_of(self.archive, "RETRIEVE")]
-
-    def restored(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.destination / "provenance.json").read_bytes())
-        return found
-
-
-MakeEnvironment = Callable[..., Environment]
 
 
 @pytest.fixture(scope="session")
@@ -122,13 +67,6 @@ def make_environment(tmp_path: Path, observatory: Observatory, prefect_api: str)
             return made
 
         yield make
-
-
-def own_archive(observatory: Observatory, root: Path) -> Path:
-    """Copy the archive so that its request log and its faults are the test's own."""
-    shutil.copytree(observatory.archive_root, root)
-    (root / "requests.jsonl").unlink(missing_ok=True)
-    return root
 
 
 def _write(

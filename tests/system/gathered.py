@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
-from conftest import PROPRIETARY
+from environments import PROPRIETARY
 
 from blocks.profile import Access, Metadata, Ngas, Processing, Profile
 from deployments.local.ngas_index import Index

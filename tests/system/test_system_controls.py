@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import PROPRIETARY, Environment, MakeEnvironment, own_archive
+from environments import PROPRIETARY, Environment, MakeEnvironment, own_archive
 from gathered import Gathered, casa_children, gathered, original, repacked, unwatched
 
 from deployments.local.ngas_server import archive

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from conftest import PROPRIETARY, Environment, MakeEnvironment
+from environments import PROPRIETARY, Environment, MakeEnvironment
 from prefect_records import Records
 
 from deployments.local.ngas_server import archive

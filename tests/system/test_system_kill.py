@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import MOUS, Environment, MakeEnvironment
+from environments import MOUS, Environment, MakeEnvironment
 
 from deployments.local.ngas_faults import first, stall
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import MOUS, PROPRIETARY, MakeEnvironment
+from environments import MOUS, PROPRIETARY, MakeEnvironment
 from gathered import Gathered, gathered, unwatched
 
 from deployments.local.observatory.build import Observatory

@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg.errors
 import pytest
-from conftest import PROPRIETARY, Environment, own_archive
+from environments import PROPRIETARY, Environment, own_archive
 from postgresql import USER, Cluster, running
 from prefect_records import Records
 from sqlalchemy import Engine, create_engine, delete, event, insert, select

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import HAND_CALIBRATED, MOUS, NOT_CALIBRATED, PROPRIETARY, MakeEnvironment
+from environments import HAND_CALIBRATED, MOUS, NOT_CALIBRATED, PROPRIETARY, MakeEnvironment
 
 from tasks.errors import Refused
 
