@@ -6,9 +6,14 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from blocks.profile import Profile
+import requests
 
-__all__ = ["entered"]
+from blocks.profile import Profile
+from tasks.errors import Transient
+
+__all__ = ["entered", "require_server"]
+
+_SERVER_SECONDS = 5
 
 
 @contextmanager
@@ -31,6 +36,26 @@ def entered(name: str | None) -> Iterator[Profile]:
         profile = Profile.load(name)
         _adopt_prefect(profile)
         yield profile
+
+
+def require_server(profile: Profile) -> None:
+    """Check that the profile's Prefect server answers, if it names one.
+
+    Raises
+    ------
+    Transient
+        It does not.
+    """
+    api = profile.prefect.api_url
+    try:
+        if api:
+            requests.get(f"{api}/health", timeout=_SERVER_SECONDS).raise_for_status()
+    except requests.RequestException as error:
+        raise Transient(
+            f"the Prefect server {api} of profile {profile.name}",
+            "it does not answer",
+            "start it, or name another in ppi.prefect.apiUrl",
+        ) from error
 
 
 def _embed(stack: ExitStack) -> None:

@@ -9,6 +9,7 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 from blocks.profile import Profile
 from cli._console import out, print_json
 from cli._display import restoring
+from cli._environment import require_server
 from flows.restore_ous import restore_ous
 from tasks.alma.access import decide, require
 from tasks.alma.ids import EntityId
@@ -31,6 +32,7 @@ def restore(profile: Profile, mous: str, again: bool) -> Delivered:
     """
     observation = EntityId.parse(mous)
     require(decide(look_up(profile, observation), profile.access.projects, datetime.now(UTC)))
+    require_server(profile)
     with restoring(), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         return restore_ous(observation, profile.name, again)
 

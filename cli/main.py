@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -76,7 +77,7 @@ def demo(json: Json = False) -> None:
 def main() -> None:
     """Run a command; what PPI can explain ends in one line on standard error and the exit code of its kind."""
     from blocks.errors import ProfileError
-    from tasks.errors import PpiError
+    from tasks.errors import Failed, PpiError, Transient
 
     try:
         app()
@@ -86,6 +87,18 @@ def main() -> None:
         sys.exit(_told(str(error), error.exit_code))
     except KeyboardInterrupt:
         sys.exit(_told("interrupted; run the same command again and it goes on where it was", 130))
+    except OSError as error:
+        place = f" at {error.filename}" if error.filename else ""
+        sys.exit(
+            _told(f"{error.strerror or error}{place}. Next: check that place, then run again", Failed.exit_code)
+        )
+    except Exception as error:  # noqa: BLE001 - the last stop before the user
+        if not type(error).__module__.startswith(("httpx", "prefect")):
+            traceback.print_exc()
+            sys.exit(_told("this is a defect of PPI; please report the lines above", Failed.exit_code))
+        sys.exit(
+            _told(f"the Prefect server: {error}. Next: see that it runs, then run again", Transient.exit_code)
+        )
 
 
 def _told(message: str, code: int) -> int:
