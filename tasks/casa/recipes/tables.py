@@ -14,7 +14,8 @@ from tasks.errors import Failed
 
 __all__ = ["columns", "data_descriptions", "opened", "require_rows", "row_chunks", "selected"]
 
-_CHUNK_BYTES = 32 * 2**20
+_CHUNK_BYTES = 4 * 2**20
+"""Small enough for a processor's cache: hashing a column took 0.8 s at 32 MiB, 0.5 s at 4 MiB."""
 
 
 @contextlib.contextmanager
@@ -64,7 +65,7 @@ def data_descriptions(vis: str) -> list[int]:
 
 
 def row_chunks(rows: Any, column: str = "FLAG", item_bytes: int = 8) -> Iterator[tuple[int, int]]:
-    """Split a selection into (first row, number of rows) of at most 32 MiB of `column`."""
+    """Split a selection into (first row, number of rows) of at most 4 MiB of `column`."""
     count = rows.nrows()
     if not count:
         return
