@@ -17,7 +17,7 @@ from typing import Final
 
 from tasks.errors import Failed, Transient
 
-__all__ = ["exclusive", "explained", "is_locked", "locked", "remove", "settle", "sync_folder", "write_whole"]
+__all__ = ["exclusive", "explained", "flush", "is_locked", "locked", "remove", "settle", "sync_folder", "write_whole"]
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _LOOK_SECONDS: Final = 0.25
@@ -144,13 +144,18 @@ def settle(source: Path, destination: Path) -> None:
     """
     if destination.exists() and not source.exists():
         return
-    for folder, _, names in os.walk(source):
+    flush(source)
+    source.rename(destination)
+    sync_folder(destination.parent)
+
+
+def flush(tree: Path) -> None:
+    """Bring every file and folder of a tree to disk."""
+    for folder, _, names in os.walk(tree):
         for path in (Path(folder, name) for name in names):
             if path.is_file() and not path.is_symlink():
                 _sync(path)
         sync_folder(Path(folder))
-    source.rename(destination)
-    sync_folder(destination.parent)
 
 
 def remove(tree: Path) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from tasks.casa.record import BlockRecord
 from tasks.casa.verdict import Outcome, Verdict, worst
 from tasks.report import page
+from tasks.restore.gather import request_path
 from tasks.restore.plan import Plan
 from tasks.workspace.delivery import Staging
 from tasks.workspace.layout import Area, Tree
@@ -70,12 +71,13 @@ def deliver(
 ) -> Delivered:
     """Put the delivery together, write its report, and rename it into its place; then clear the attempt away."""
     area, observation = Area(tree.root), plan.observation
-    staging = Staging(area.destination(observation.project_code, observation.mous), plan.key)
+    staging = Staging(tree, area.destination(observation.project_code, observation.mous))
+    request = request_path(plan, tree)
     staging.begin()
-    staging.take_products(tree)
+    staging.take_products([file.name for file in plan.products], request)
     for block in blocks:
-        staging.take_block(tree.finished(Path(block.vis).stem), block.vis)
-    provenance = _provenance(plan, run, inputs, blocks, staging)
+        staging.take_block(block.vis)
+    provenance = _provenance(plan, run, inputs, blocks, request)
     pictures = {path.name: path.read_bytes() for path in sorted((staging.root / "qa").glob("*.png"))}
     staging.finish(provenance, page.render(provenance, pictures))
     area.discard(observation.mous, plan.key, observation.project_code, provenance.finished)
@@ -83,9 +85,8 @@ def deliver(
 
 
 def _provenance(
-    plan: Plan, run: Run, inputs: tuple[Input, ...], blocks: tuple[BlockRecord, ...], staging: Staging
+    plan: Plan, run: Run, inputs: tuple[Input, ...], blocks: tuple[BlockRecord, ...], request: Path
 ) -> Provenance:
-    request = next((staging.root / "script").glob("PPR_*.xml"))
     return Provenance(
         observation=plan.observation.mous,
         project=plan.observation.project_code,

@@ -43,7 +43,7 @@ def fetch_block(
         unpacked = tree.rawdata / f".{block.raw.name}.unpacked"
         disk.remove(unpacked)
         tops = unpack(held.path, unpacked)
-        _only_asdm(unpacked, tops, block).rename(destination)
+        disk.settle(_only_asdm(unpacked, tops, block), destination)
         unpacked.rmdir()
     return (_input(block.raw, held),)
 

@@ -12,6 +12,7 @@ from tasks.casa.launch import Exit
 from tasks.casa.record import RECORD, BlockRecord
 from tasks.casa.verdict import Outcome
 from tasks.restore.plan import Plan, PlannedBlock
+from tasks.workspace import stored
 from tasks.workspace.layout import Tree
 
 __all__ = ["CasaSettings", "restore_block", "restore_with_pipeline"]
@@ -108,8 +109,14 @@ def _proven(block: Block, ended: Exit, tree: Tree, casa: CasaSettings, watch: Wa
 
 
 def _finished(tree: Tree, block: Block) -> BlockRecord | None:
-    path = tree.finished(block.name) / RECORD
-    return BlockRecord.model_validate_json(path.read_bytes()) if path.exists() else None
+    """Return the record of a block that is finished; one whose products are gone is cleared away."""
+    finished, staged = tree.finished(block.name), tree.delivery / "calibrated"
+    if not (finished / RECORD).exists():
+        return None
+    if all((finished / name).exists() or (staged / name).exists() for name in block.made):
+        return stored.read(BlockRecord, finished / RECORD)
+    disk.remove(finished)
+    return None
 
 
 def _settled(record: BlockRecord, directory: Path, tree: Tree, block: Block) -> BlockRecord:

@@ -1,4 +1,4 @@
-"""The delivery: what the observer gets, put together beside its place and renamed into it when it is whole.
+"""The delivery: what the observer gets, put together in the attempt and renamed into its place when it is whole.
 
 ::
 
@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,52 +54,56 @@ class Staging:
 
     Parameters
     ----------
+    tree
+        The attempt that it is made of.
     destination
         Where it will be.
-    key
-        The key of what is delivered, which keeps two makings apart.
     """
 
+    tree: Tree
     destination: Path
-    key: str
 
     @property
     def root(self) -> Path:
-        """Where it is put together, beside the destination."""
-        return self.destination.with_name(f".{self.destination.name}.{self.key[:12]}.unfinished")
+        """Where it is put together."""
+        return self.tree.delivery
 
     def begin(self) -> None:
         """Make the folders."""
+        self.destination.parent.mkdir(parents=True, exist_ok=True)
         for room in _ROOMS:
-            (self.root / room).mkdir(mode=0o755, parents=True, exist_ok=True)
+            (self.root / room).mkdir(parents=True, exist_ok=True)
 
-    def take_block(self, finished: Path, vis: str) -> None:
-        """Move a finished execution block's measurement set, and link its log and picture."""
+    def take_block(self, vis: str) -> None:
+        """Move a finished execution block's measurement set, and copy its log and picture."""
+        finished = self.tree.finished(Path(vis).stem)
         for name in (vis, f"{vis}.flagversions"):
             disk.settle(finished / name, self.root / "calibrated" / name)
         log = self.root / "log" / finished.name
         log.mkdir(exist_ok=True)
         for name in (CASA_LOG, STEPS, "stdout.txt", "stderr.txt"):
-            _link(finished / name, log / name)
-        _link(finished / f"{vis}.png", self.root / "qa" / f"{vis}.png")
+            _copy(finished / name, log / name)
+        _copy(finished / f"{vis}.png", self.root / "qa" / f"{vis}.png")
 
-    def take_products(self, tree: Tree) -> None:
-        """Link the calibration products and the PPR."""
-        for path in sorted(tree.products.iterdir()):
-            ending = next((end for end in _BY_ENDING if path.name.endswith(end)), "")
-            _link(path, self.root / _BY_ENDING.get(ending, "calibration") / path.name)
-        for path in sorted(tree.working.glob("PPR_*.xml")):
-            _link(path, self.root / "script" / path.name)
+    def take_products(self, names: Iterable[str], request: Path) -> None:
+        """Copy the calibration products and the PPR."""
+        for name in names:
+            ending = next((end for end in _BY_ENDING if name.endswith(end)), "")
+            _copy(self.tree.products / name, self.root / _BY_ENDING.get(ending, "calibration") / name)
+        _copy(request, self.root / "script" / request.name)
 
     def finish(self, provenance: Provenance, report: str) -> None:
         """Write the report and the provenance, and put the delivery into its place; an older one is replaced."""
         disk.write_whole(self.root / "qa" / "report.html", report.encode())
         disk.write_whole(self.root / PROVENANCE, provenance.model_dump_json(indent=1).encode())
-        disk.remove(self.destination)
+        disk.flush(self.root)
+        replaced = self.root.with_name("replaced")
+        disk.remove(replaced)
+        if self.destination.exists():
+            self.destination.rename(replaced)
         disk.settle(self.root, self.destination)
 
 
-def _link(source: Path, destination: Path) -> None:
+def _copy(source: Path, destination: Path) -> None:
     destination.unlink(missing_ok=True)
-    if source.exists():
-        shutil.copyfile(source, destination)
+    shutil.copyfile(source, destination)

@@ -8,6 +8,7 @@
             rawdata/  working/  products/
             working/<eb>/                       a finished execution block; record.json in it is written last
             working/attempts/<eb>.<n>/          an unfinished one
+        delivery/                               the delivery in the making
     <root>/delivered/<project>/MOUS_…/          the named destination
 """
 
@@ -80,6 +81,11 @@ class Tree:
     def working(self) -> Path:
         """Where CASA works."""
         return self.mous / "working"
+
+    @property
+    def delivery(self) -> Path:
+        """Where the delivery is put together: it lives and dies with the attempt."""
+        return self.attempt / "delivery"
 
     @property
     def products(self) -> Path:

@@ -110,13 +110,12 @@ def _casa_is_busy(area: Path) -> bool:
 @pytest.mark.parametrize("sign", ["the staging is begun", "two blocks are moved", "it is in place"])
 def test_killed_while_delivering(make_environment: MakeEnvironment, sign: str) -> None:
     environment = make_environment()
-    parent = environment.destination.parent
 
     def there() -> bool:
         if sign == "it is in place":
             return environment.destination.exists()
-        staged = list(parent.glob(".MOUS*.unfinished/calibrated/*.ms")) if parent.exists() else []
-        begun = parent.exists() and any(parent.glob(".MOUS*.unfinished"))
+        staged = list(environment.area.glob("2017*/delivery/calibrated/*.ms"))
+        begun = any(environment.area.glob("2017*/delivery"))
         return begun if sign == "the staging is begun" else len(staged) >= 2
 
     killed_when(environment, there)

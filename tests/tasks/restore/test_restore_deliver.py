@@ -56,6 +56,8 @@ def _finish(tree: Tree, uid: EntityId, outcome: Outcome) -> BlockRecord:
     for name in (vis, f"{vis}.flagversions"):
         (folder / name).mkdir(parents=True)
         (folder / name / "table.dat").write_text(name)
+    for name in ("casa.log", "steps.jsonl", "stdout.txt", "stderr.txt", f"{vis}.png"):
+        (folder / name).write_text(name)
     ended = Exit(status=0, signal=None, timed_out=False, wall_seconds=1, cpu_seconds=1, peak_rss_bytes=1)
     reasons = () if outcome is Outcome.SUCCESS else (f"mind {vis}",)
     return BlockRecord(

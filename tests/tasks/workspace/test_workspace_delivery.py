@@ -23,11 +23,12 @@ def area(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Area:
 
 
 def deliver(area: Area, tree: Tree, blocks: tuple[BlockRecord, ...]) -> Path:
-    staging = Staging(area.destination(PROJECT, MOUS), KEY)
+    staging = Staging(tree, area.destination(PROJECT, MOUS))
     staging.begin()
-    staging.take_products(tree)
+    (request,) = tree.working.glob("PPR_*.xml")
+    staging.take_products([path.name for path in sorted(tree.products.iterdir())], request)
     for record in blocks:
-        staging.take_block(tree.finished(Path(record.vis).stem), record.vis)
+        staging.take_block(record.vis)
     staging.finish(provenance(*blocks), "<html>the report</html>")
     return staging.destination
 
@@ -86,11 +87,12 @@ def test_a_delivery_with_another_key_is_not_the_one_asked_for(area: Area) -> Non
     assert found.key == "of before"
 
 
-def test_two_keys_are_put_together_apart(area: Area) -> None:
-    destination = area.destination(PROJECT, MOUS)
-    roots = {Staging(destination, key).root for key in (KEY, KEY[::-1])}
-    assert len(roots) == 2
-    assert {root.parent for root in roots} == {destination.parent}
+def test_a_delivery_is_put_together_in_its_attempt(area: Area) -> None:
+    tree, _ = restored(area)
+    staging = Staging(tree, area.destination(PROJECT, MOUS))
+    staging.begin()
+    assert staging.root.parent == tree.attempt
+    assert list(staging.destination.parent.iterdir()) == []
 
 
 def test_a_spoilt_provenance_is_named(area: Area) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from workspace_examples import BLOCKS, KEY, MOUS, OTHER, PROJECT, attempt, block, provenance, restored
+from workspace_examples import BLOCKS, MOUS, OTHER, PROJECT, attempt, block, provenance, restored
 
 from tasks import disk
 from tasks.casa.request import StepTime
@@ -73,9 +73,9 @@ def test_a_delivery_bears_its_verdict(area: Area, outcome: Outcome) -> None:
 
 def test_what_is_being_put_together_or_removed_is_no_delivery(area: Area) -> None:
     destination = area.destination(PROJECT, MOUS)
-    for name in (f".{destination.name}.{KEY[:12]}.unfinished", f".{destination.name}.removed"):
-        (destination.parent / name).mkdir(parents=True)
-        (destination.parent / name / "provenance.json").write_text(provenance().model_dump_json())
+    removed = destination.with_name(f".{destination.name}.removed")
+    removed.mkdir(parents=True)
+    (removed / "provenance.json").write_text(provenance().model_dump_json())
     assert states(area) == ()
 
 
