@@ -14,8 +14,10 @@ _WIDTH_OF_FILES = 200
 
 
 def out() -> Console:
-    """Return the console for standard output."""
-    return Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
+    """Return the console for standard output; it takes text as it is, since names come from archives."""
+    return Console(
+        soft_wrap=True, highlight=False, markup=False, width=None if sys.stdout.isatty() else _WIDTH_OF_FILES
+    )
 
 
 def print_json(content: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from cli._environment import entered
+from cli._environment import adopt_prefect, entered
 
 __all__ = ["run"]
 
@@ -19,6 +19,7 @@ Everything above is simulated, and was restored by real CASA from real ASDMs. To
 def run(as_json: bool) -> None:
     """Restore the embedded environment's observation anew, and say where the result is."""
     with entered("local") as profile:
+        adopt_prefect(profile)
         from cli import _restore
 
         done = _restore.restore(profile, _OBSERVATION, again=True)

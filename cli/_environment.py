@@ -10,8 +10,9 @@ import requests
 
 from blocks.profile import Profile
 from tasks.errors import Transient
+from tasks.workspace.layout import Area
 
-__all__ = ["entered", "require_server"]
+__all__ = ["adopt_prefect", "entered"]
 
 _SERVER_SECONDS = 5
 
@@ -33,26 +34,41 @@ def entered(name: str | None) -> Iterator[Profile]:
     with ExitStack() as stack:
         if (name or os.environ.get("CAPO_PROFILE")) == "local":
             _embed(stack)
-        profile = Profile.load(name)
-        _adopt_prefect(profile)
-        yield profile
+        yield Profile.load(name)
 
 
-def require_server(profile: Profile) -> None:
-    """Check that the profile's Prefect server answers, if it names one.
+def adopt_prefect(profile: Profile) -> None:
+    """Point Prefect at the profile's own server, or at a private one with its database in the area.
+
+    To be called before anything imports Prefect.
 
     Raises
     ------
     Transient
-        It does not.
+        The server that the profile names does not answer.
     """
-    api = profile.prefect.api_url
+    Area(profile.processing.root_directory).make()
+    home = profile.processing.root_directory / ".prefect"
+    home.mkdir(mode=0o700, exist_ok=True)
+    os.environ["PREFECT_HOME"] = str(home)
+    os.environ["DO_NOT_TRACK"] = "1"
+    os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+    os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "180"
+    os.environ.pop("PREFECT_API_URL", None)
+    if api := profile.prefect.api_url:
+        _require_server(profile.name, api.rstrip("/"))
+        os.environ["PREFECT_API_URL"] = api
+
+
+def _require_server(profile: str, api: str) -> None:
     try:
-        if api:
-            requests.get(f"{api}/health", timeout=_SERVER_SECONDS).raise_for_status()
+        with requests.Session() as session:
+            session.trust_env = False
+            session.get(f"{api}/health", timeout=_SERVER_SECONDS).raise_for_status()
     except requests.RequestException as error:
         raise Transient(
-            f"the Prefect server {api} of profile {profile.name}",
+            f"the Prefect server {api} of profile {profile}",
             "it does not answer",
             "start it, or name another in ppi.prefect.apiUrl",
         ) from error
@@ -64,17 +80,3 @@ def _embed(stack: ExitStack) -> None:
 
     with building() as show:
         stack.enter_context(environment.running(show))
-
-
-def _adopt_prefect(profile: Profile) -> None:
-    """Point Prefect at the profile's own server, or at a private one with its database in the area."""
-    home = profile.processing.root_directory / ".prefect"
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.environ["PREFECT_HOME"] = str(home)
-    os.environ["DO_NOT_TRACK"] = "1"
-    os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
-    os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "180"
-    os.environ.pop("PREFECT_API_URL", None)
-    if profile.prefect.api_url:
-        os.environ["PREFECT_API_URL"] = profile.prefect.api_url

@@ -12,13 +12,14 @@ from rich.table import Column, Table
 
 from blocks.profile import Profile
 from cli._console import out, print_json
+from tasks.alma.access import Decision, decide, require
 from tasks.alma.ids import EntityId
 from tasks.ngas.client import NgasClient
 from tasks.ngas.model import StoredFile
 from tasks.ngas.store import Store
 from tasks.ppr import xml as ppr_xml
 from tasks.restore.plan import Plan
-from tasks.restore.tasks import archive_client, make_restore_plan
+from tasks.restore.tasks import archive_client, look_up, make_restore_plan
 from tasks.workspace.layout import Area
 
 __all__ = ["show"]
@@ -27,6 +28,10 @@ __all__ = ["show"]
 def show(profile: Profile, mous: str, as_json: bool) -> None:
     """Print the plan; nothing is written, and only the small manifest is read from NGAS."""
     observation = EntityId.parse(mous)
+    decision = decide(look_up(profile, observation), profile.access.projects, datetime.now(UTC))
+    if as_json and not decision.restorable:
+        print_json(_refusal(profile, decision))
+    require(decision)
     client = archive_client(profile)
     with tempfile.TemporaryDirectory() as folder:
         plan = make_restore_plan(
@@ -39,6 +44,16 @@ def show(profile: Profile, mous: str, as_json: bool) -> None:
         print_json(_as_json(plan, profile, held, request))
     else:
         _print(plan, profile, held, request)
+
+
+def _refusal(profile: Profile, decision: Decision) -> dict[str, object]:
+    return {
+        "observation": decision.mous,
+        "profile": profile.name,
+        "restorable": False,
+        "standing": decision.standing,
+        "reason": decision.reason,
+    }
 
 
 def _brought(client: NgasClient, file: StoredFile, path: Path) -> Path:
@@ -84,12 +99,12 @@ def _destination(plan: Plan, profile: Profile) -> Path:
 
 def _print(plan: Plan, profile: Profile, held: set[str], request: str) -> None:
     console = out()
-    console.print(f"[bold]{plan.observation.mous}[/] ({plan.observation.project_code}) may be restored")
+    console.print(f"{plan.observation.mous} ({plan.observation.project_code}) may be restored", style="bold")
     console.print(f"  in profile {profile.name}, with CASA {plan.casa.version} ({plan.casa.executor})")
     console.print(f"  calibrated with CASA {plan.calibrated_with}; recipe {plan.recipe}")
     console.print(f"  to {_destination(plan, profile)}")
     for caveat in plan.caveats:
-        console.print(f"  note: {caveat}", markup=False)
+        console.print(f"  note: {caveat}")
     console.print(_files(plan, held))
     console.print(f"  to fetch: {decimal(_to_fetch(plan, held))} of {decimal(plan.size)}")
     console.print(Syntax(request, "xml"))

@@ -9,7 +9,7 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 from blocks.profile import Profile
 from cli._console import out, print_json
 from cli._display import restoring
-from cli._environment import require_server
+from cli._server import start_private_server
 from flows.restore_ous import restore_ous
 from tasks.alma.access import decide, require
 from tasks.alma.ids import EntityId
@@ -32,7 +32,8 @@ def restore(profile: Profile, mous: str, again: bool) -> Delivered:
     """
     observation = EntityId.parse(mous)
     require(decide(look_up(profile, observation), profile.access.projects, datetime.now(UTC)))
-    require_server(profile)
+    if not profile.prefect.api_url:
+        start_private_server()
     with restoring(), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         return restore_ous(observation, profile.name, again)
 
@@ -45,9 +46,9 @@ def report(done: Delivered, as_json: bool) -> None:
         return
     console = out()
     verdict = provenance.verdict
-    console.print(f"[bold]{provenance.observation}[/] ({provenance.project}): [bold]{verdict.outcome}[/]")
+    console.print(f"{provenance.observation} ({provenance.project}): {verdict.outcome}", style="bold")
     for reason in verdict.reasons:
-        console.print(f"  note: {reason}", markup=False)
+        console.print(f"  note: {reason}")
     for block in provenance.blocks:
         proof = block.proof
         compared = f"reference {proof.reference}" if proof else "not proven"

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
 import traceback
+from types import FrameType
 from typing import Annotated
 
 import typer
 
 __all__ = ["app", "main"]
+
+_INTERRUPTED, _UNWIND_SECONDS = 130, 15.0
 
 app = typer.Typer(
     name="ppi",
@@ -47,9 +53,10 @@ def restore(
     json: Json = False,
 ) -> None:
     """Restore an observation: fetch, calibrate with CASA, prove, deliver. Interrupted, it goes on where it was."""
-    from cli._environment import entered
+    from cli._environment import adopt_prefect, entered
 
     with entered(profile) as environment:
+        adopt_prefect(environment)
         from cli import _restore
 
         _restore.run(environment, mous, again, json)
@@ -79,6 +86,8 @@ def main() -> None:
     from blocks.errors import ProfileError
     from tasks.errors import Failed, PpiError, Transient
 
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupted)
     try:
         app()
     except ProfileError as error:
@@ -86,7 +95,7 @@ def main() -> None:
     except PpiError as error:
         sys.exit(_told(str(error), error.exit_code))
     except KeyboardInterrupt:
-        sys.exit(_told("interrupted; run the same command again and it goes on where it was", 130))
+        sys.exit(_INTERRUPTED)
     except OSError as error:
         place = f" at {error.filename}" if error.filename else ""
         sys.exit(
@@ -99,6 +108,15 @@ def main() -> None:
         sys.exit(
             _told(f"the Prefect server: {error}. Next: see that it runs, then run again", Transient.exit_code)
         )
+
+
+def _interrupted(_number: int, _frame: FrameType | None) -> None:
+    """Unwind; leave anyway if that does not come to an end, since whatever is cut off is taken up again."""
+    _told("interrupted; run the same command again and it goes on where it was", _INTERRUPTED)
+    leave = threading.Timer(_UNWIND_SECONDS, os._exit, (_INTERRUPTED,))
+    leave.daemon = True
+    leave.start()
+    raise KeyboardInterrupt
 
 
 def _told(message: str, code: int) -> int:

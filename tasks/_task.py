@@ -21,23 +21,24 @@ __all__ = ["task"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-_RETRIES = 2
 
 
-def task(name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
+def task(name: str, retries: int = 0) -> Callable[[Callable[P, R]], Task[P, R]]:
     """Make a Prefect task of a plain function.
 
     Parameters
     ----------
     name
         The task run's name; ``{parameter}`` fields are filled in.
+    retries
+        How often to try again what may help; none for what is patient by itself, as the archive's client is.
     """
 
     def decorate(function: Callable[P, R]) -> Task[P, R]:
         made: Task[P, R] = prefect.task(
             name=function.__name__.replace("_", "-"),
             task_run_name=name,
-            retries=_RETRIES,
+            retries=retries,
             retry_delay_seconds=exponential_backoff(2),
             retry_jitter_factor=0.5,
             retry_condition_fn=_retry_helps,

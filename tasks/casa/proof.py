@@ -115,12 +115,22 @@ class Proof(BaseModel):
         return (
             *((f"{lost} flags of the archived version are not in {self.vis}",) if lost else ()),
             *((f"CORRECTED_DATA equals DATA everywhere in {self.vis}",) if known and not any(known) else ()),
+            *(() if self.flags else (f"nothing could be measured on {self.vis}",)),
             *(f"{column} differs from the archived reference" for column in self.unequal),
         )
 
     def caveats(self) -> tuple[str, ...]:
         """Return what a user of the measurement set should know."""
-        same = [f"{entry.field} (spw {entry.spw})" for entry in self.flags if entry.calibrated is False]
-        if not same or self.faults():
+        if self.faults():
             return ()
-        return (f"CORRECTED_DATA equals DATA in {self.vis} for {', '.join(same)}",)
+        same = self._where(False)
+        unseen = self._where(None)
+        return (
+            *((f"CORRECTED_DATA equals DATA in {self.vis} for {same}",) if same else ()),
+            *((f"all samples seen in {self.vis} are flagged for {unseen}",) if unseen else ()),
+        )
+
+    def _where(self, calibrated: bool | None) -> str:
+        return ", ".join(
+            f"{flags.field} (spw {flags.spw})" for flags in self.flags if flags.calibrated is calibrated
+        )

@@ -64,6 +64,10 @@ def test_a_refusal_is_one_line_and_fetches_nothing(
         assert reason in refused.stderr
         assert refused.stderr.count("\n") == 1
         assert refused.stdout == ""
+    told = environment.ppi("plan", mous, "--json")
+    assert told.returncode == Refused.exit_code
+    assert json.loads(told.stdout)["restorable"] is False
+    assert reason in json.loads(told.stdout)["reason"]
     assert environment.retrieved() == []
     assert not (environment.area / "delivered").exists()
 
