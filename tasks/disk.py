@@ -17,7 +17,17 @@ from typing import Final
 
 from tasks.errors import Failed, Transient
 
-__all__ = ["exclusive", "explained", "flush", "is_locked", "locked", "remove", "settle", "sync_folder", "write_whole"]
+__all__ = [
+    "exclusive",
+    "explained",
+    "flush",
+    "is_locked",
+    "locked",
+    "remove",
+    "settle",
+    "sync_folder",
+    "write_whole",
+]
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _LOOK_SECONDS: Final = 0.25

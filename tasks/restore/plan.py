@@ -163,7 +163,7 @@ def read_manifest(
     Refused
         It lists several, or it cannot be read.
     """
-    found = [file for file in observation.products if _is_manifest(_name(file.file_id), observation.mous)]
+    found = [file for file in _by_name(observation.products).values() if _is_manifest(file, observation.mous)]
     if len(found) != 1:
         names = ", ".join(file.file_id for file in found)
         kind = Refused if found else Missing
@@ -216,8 +216,7 @@ class _Finder:
     """Find files by the names that the manifest gives them, with and without ``member.``; with it comes first."""
 
     def __init__(self, listed: Iterable[ArchiveFile], client: NgasClient) -> None:
-        delivered_last = sorted(listed, key=lambda file: (file.file_id.startswith(_PREFIX), file.file_id))
-        self._listed = {_name(file.file_id): file for file in delivered_last}
+        self._listed = _by_name(listed)
         self._client = client
         self._known: dict[str, StoredFile | Missing] = {}
 
@@ -353,6 +352,12 @@ def _unchecked(products: tuple[PlannedFile, ...], blocks: tuple[PlannedBlock, ..
     )
 
 
+def _by_name(files: Iterable[ArchiveFile]) -> dict[str, ArchiveFile]:
+    """Key files by the names that the pipeline gave; of two, that with ``member.`` is delivered."""
+    delivered_last = sorted(files, key=lambda file: (file.file_id.startswith(_PREFIX), file.file_id))
+    return {_name(file.file_id): file for file in delivered_last}
+
+
 def _name(file_id: str) -> str:
     return file_id.removeprefix(_PREFIX)
 
@@ -366,5 +371,6 @@ def _plain(name: str) -> str:
     return plain
 
 
-def _is_manifest(name: str, mous: EntityId) -> bool:
+def _is_manifest(file: ArchiveFile, mous: EntityId) -> bool:
+    name = _name(file.file_id)
     return name.startswith(f"{mous.file_form}.") and name.endswith("pipeline_manifest.xml")

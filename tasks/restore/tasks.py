@@ -106,13 +106,13 @@ def fetch_block(profile: str, block: PlannedBlock, tree: Tree) -> tuple[Input, .
     return gather.fetch_block(block, tree, *_archive(profile), _telling(block.raw.name))
 
 
-@task("restore {block.uid}")
+@task("restore {block.uid}", retries=2)
 def restore_block(profile: str, plan: Plan, block: PlannedBlock, tree: Tree) -> BlockRecord:
     """Restore one execution block with casatasks; see `tasks.restore.process`."""
     return process.restore_block(plan, block, tree, _casa(profile), _stepping(block.raw.name))
 
 
-@task("run the pipeline on {plan.observation.mous}")
+@task("run the pipeline on {plan.observation.mous}", retries=2)
 def restore_with_pipeline(profile: str, plan: Plan, tree: Tree) -> tuple[BlockRecord, ...]:
     """Restore all execution blocks with the pipeline; see `tasks.restore.process`."""
     return process.restore_with_pipeline(

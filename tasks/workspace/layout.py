@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from humanize import naturalsize
 from pydantic import BaseModel, ConfigDict
 
 from tasks import disk
@@ -122,6 +123,10 @@ class Area:
         """Return where the observation is delivered."""
         return self.root / "delivered" / project / f"MOUS_{mous.file_form}"
 
+    def make(self) -> None:
+        """Make the area, for its owner alone, if it is not there."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+
     @contextmanager
     def held(self, mous: EntityId) -> Iterator[None]:
         """Keep every other run of this environment off the observation.
@@ -131,7 +136,7 @@ class Area:
         Transient
             Another run holds it.
         """
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.make()
         with disk.exclusive(self._lock(mous), f"observation {mous}"):
             yield
 
@@ -201,7 +206,7 @@ class Area:
         if free < needed:
             raise Transient(
                 f"not enough space in {self.root}",
-                f"{needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free",
+                f"{naturalsize(needed)} are needed and {naturalsize(free)} are free",
                 "free some space, then run the same command again",
             )
 
