@@ -1,12 +1,15 @@
 """One observation out of the ALMA metadata database, in at most ten queries however many execution blocks it has.
 
-What else the archive may leave empty is None in the answer. Only the row of the MOUS's own status, its project
-and its project code are needed: without them nothing that is made from the answer would be true.
+What else the archive may leave empty, or fill with what is no id, is None in the answer. Only the row of the
+MOUS's own status, its project and its project code are needed: without them nothing that is made from the answer
+would be true.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,11 +20,13 @@ from tasks.alma.connection import Database, Reader
 from tasks.alma.ids import EntityId
 from tasks.alma.model import ArchiveFile, Delivery, ExecutionBlock, ObservingUnitSet, Session
 from tasks.alma.sessions import read_sessions
-from tasks.errors import Missing
+from tasks.errors import Missing, Refused
 
 __all__ = ["MetadataArchive"]
 
 _LAST = datetime.max.replace(tzinfo=UTC)
+_PROJECT_CODE = re.compile(r"\w[\w.+-]*")
+_EXECUTION_BLOCK = "asdm_uid of asa_science or asa_delivery_asdm_ous"
 
 
 class MetadataArchive:
@@ -55,7 +60,8 @@ class MetadataArchive:
         Transient
             The database cannot be reached.
         Refused
-            The database does not let us in, or an id or the status XML in it is not one.
+            The database does not let us in, or the project code, an execution block's id or the status XML in it
+            is not one.
         """
         with self._database.reading() as reader:
             return _unit_set(mous, reader)
@@ -73,11 +79,13 @@ def _unit_set(mous: EntityId, reader: Reader) -> ObservingUnitSet:
     sched_block, sched_block_status = _sched_block(reader.rows(statements.sched_blocks(mous)), blocks)
     return ObservingUnitSet(
         mous=mous,
-        gous=_id(status.gous or (key and key.gous)),
+        gous=_id(status.gous, key and key.gous),
         sous=_id(status.sous),
         project_code=code,
-        project_uid=_project_uid(mous, status.project_uid or (quality and quality.project_uid)),
-        project_status=_id(status.project_status),
+        project_uid=_project_uid(
+            mous, status.project_uid, status.listed_project_uid, quality and quality.project_uid
+        ),
+        project_status=_id(status.project_status, status.listed_project_status),
         part_id=status.part_id or (quality and quality.part_id),
         sched_block=sched_block,
         sched_block_status=sched_block_status,
@@ -106,7 +114,7 @@ def _unknown(mous: EntityId, archived: bool) -> Missing:
 
 def _project_code(mous: EntityId, key: Row[Any] | None, reader: Reader) -> str:
     if key and key.project_code:
-        return str(key.project_code)
+        return _plain(key.project_code, mous)
     codes = sorted(row.project_code for row in reader.rows(statements.observed(mous)) if row.project_code)
     if not codes:
         raise Missing(
@@ -114,22 +122,34 @@ def _project_code(mous: EntityId, key: Row[Any] | None, reader: Reader) -> str:
             "neither asa_ous nor asa_science has it",
             "wait until it is archived, or ask the archive's operators",
         )
-    return str(codes[0])
+    return _plain(codes[0], mous)
 
 
-def _project_uid(mous: EntityId, text: str | None) -> EntityId:
-    if not text:
-        raise Missing(
-            f"the project of MOUS {mous} is unknown",
-            "obs_unit_set_status, obs_project_status and aqua_ous all lack its id",
+def _plain(code: str, mous: EntityId) -> str:
+    """Require a code that is safe to name directories by."""
+    if not _PROJECT_CODE.fullmatch(code):
+        raise Refused(
+            f"the project code of MOUS {mous} cannot be used",
+            f"{code!r} does not read like 2017.1.00886.L",
             "ask the archive's operators",
         )
-    return EntityId(text)
+    return code
+
+
+def _project_uid(mous: EntityId, *texts: str | None) -> EntityId:
+    uid = _id(*texts)
+    if uid is None:
+        raise Missing(
+            f"the project of MOUS {mous} is unknown",
+            "obs_unit_set_status, obs_project_status and aqua_ous all lack an id of it",
+            "ask the archive's operators",
+        )
+    return uid
 
 
 def _execution_blocks(rows: Iterable[Row[Any]], sessions: tuple[Session, ...]) -> tuple[ExecutionBlock, ...]:
     number = {uid: session.number for session in reversed(sessions) for uid in session.execution_blocks}
-    found = {EntityId(row.asdm_uid): row for row in rows}
+    found = {EntityId.of_column(row.asdm_uid, _EXECUTION_BLOCK): row for row in rows}
     order = sorted(
         found, key=lambda uid: (number.get(uid, len(sessions) + 1), found[uid].first_start or _LAST, uid)
     )
@@ -146,8 +166,8 @@ def _sched_block(
 ) -> tuple[EntityId | None, EntityId | None]:
     """Choose the scheduling block of the first execution block: a PPR holds exactly one."""
     observed = next((block.sched_block for block in blocks if block.sched_block), None)
-    choice = next((row for row in rows if row.sched_block == observed), rows[0] if rows else None)
-    return (_id(choice.sched_block), _id(choice.status)) if choice else (observed, None)
+    known = [(uid, _id(row.status)) for row in rows if (uid := _id(row.sched_block))]
+    return next((pair for pair in known if pair[0] == observed), known[0] if known else (observed, None))
 
 
 def _products(rows: Iterable[Row[Any]]) -> tuple[ArchiveFile, ...]:
@@ -163,5 +183,9 @@ def _delivery(rows: Iterable[Row[Any]]) -> Delivery | None:
     return max(found, key=lambda delivery: delivery.release_date or _LAST, default=None)
 
 
-def _id(text: str | None) -> EntityId | None:
-    return EntityId(text) if text else None
+def _id(*texts: str | None) -> EntityId | None:
+    """Return the first that reads as an id: archives also write 'Undefined' where they know none."""
+    for text in texts:
+        with suppress(Refused):
+            return EntityId(text or "")
+    return None

@@ -62,7 +62,7 @@ class Database:
     schema
         Where the tables are; empty for the connection's own.
     username, password
-        Used instead of those in the URL, if not empty.
+        Used instead of those in the URL, if not empty; SQLite has no login, and none is used for it.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def _location(text: str, username: str, password: str) -> URL:
 def _sqlite_file(url: URL) -> Path | None:
     if url.get_backend_name() != "sqlite":
         return None
-    if not url.database or url.database.startswith((":memory:", "file:")):
+    if url.host or not url.database or url.database.startswith((":memory:", "file:")):
         raise Refused(
             f"{_DATABASE} cannot be opened",
             "its SQLite URL names no file",
@@ -132,7 +132,8 @@ def _where(url: URL) -> str:
 
 def _engine(url: URL, file: Path | None, schema: str) -> Engine:
     if file:
-        url = url.set(database=f"file:{quote(str(file))}", query={"mode": "ro", "uri": "true"})
+        query = {"mode": "ro", "uri": "true"}
+        url = URL.create(url.drivername, database=f"file:{quote(str(file))}", query=query)
     if url.get_backend_name() == "postgresql" and "connect_timeout" not in url.query:
         url = url.update_query_dict({"connect_timeout": str(_CONNECT_SECONDS)})
     options = {"postgresql_readonly": True, "schema_translate_map": {None: schema or None}}

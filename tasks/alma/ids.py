@@ -56,6 +56,15 @@ class EntityId(str):
         """Read an id in any of its spellings; `Refused` if it is none."""
         return cls(text)
 
+    @classmethod
+    def of_column(cls, text: str | None, column: str) -> EntityId:
+        """Read an id that a database must have; where it has none, `Refused` names the column."""
+        try:
+            return cls(text or "")
+        except Refused as error:
+            todo = "ask the archive's operators"
+            raise Refused(f"{column} of the ALMA metadata database: {error.what}", error.why, todo) from error
+
     @property
     def file_form(self) -> str:
         """As in file names: ``uid___A001_X1284_X265f``."""

@@ -15,6 +15,7 @@ from tasks.xml import local_name, parse
 
 __all__ = ["read_sessions"]
 
+_COLUMN = "obs_unit_set_status.xml"
 _UNKNOWN_TIMES = ("", "null", "none", "start time not known yet.", "end time not known yet.")
 
 
@@ -44,7 +45,7 @@ def _session(number: int, element: etree._Element) -> Session:
     blocks = (_text(block) for block in _named(element, "ExecBlockId"))
     return Session(
         number=number,
-        execution_blocks=tuple(dict.fromkeys(EntityId(block) for block in blocks if block)),
+        execution_blocks=tuple(dict.fromkeys(EntityId.of_column(block, _COLUMN) for block in blocks if block)),
         start=_time(element, "StartTime"),
         end=_time(element, "EndTime"),
     )

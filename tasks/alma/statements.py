@@ -58,8 +58,10 @@ def unit_set(mous: EntityId) -> Question:
             col(mine.xml).label("status_xml"),
             parent.label("gous"),
             col(group.parent_obs_unit_set_status_id).label("sous"),
-            func.coalesce(col(mine.obs_project_id), col(project.obs_project_id)).label("project_uid"),
-            func.coalesce(col(mine.obs_project_status_id), col(project.status_entity_id)).label("project_status"),
+            col(mine.obs_project_id).label("project_uid"),
+            col(project.obs_project_id).label("listed_project_uid"),
+            col(mine.obs_project_status_id).label("project_status"),
+            col(project.status_entity_id).label("listed_project_status"),
         )
         .outerjoin(group, col(group.status_entity_id) == parent)
         .outerjoin(project, same_project)

@@ -2,7 +2,7 @@
 
 They belong to the observatory: PPI only ever selects from them. Only the embedded observatory and the tests
 create them, through `METADATA`. The same columns come differently from different databases: ids padded with
-blanks where they are CHAR(64), dates as text in SQLite. The two column types here level that.
+blanks where they are CHAR(64), dates as text in SQLite, sizes as anything. The column types here level that.
 """
 
 from __future__ import annotations
@@ -78,6 +78,18 @@ class Moment(TypeDecorator[datetime]):
         return _from_text(value) if isinstance(value, str) else None
 
 
+class Size(TypeDecorator[int]):
+    """A number of bytes; what is none, or negative, is unknown (None)."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_result_value(self, value: object, dialect: Dialect) -> int | None:
+        """Read a number, or SQLite's text in the place of one."""
+        text = str(value).strip()
+        return int(text) if text.isascii() and text.isdigit() else None
+
+
 def _in_utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
@@ -141,7 +153,7 @@ class AsaProductFiles(_Table, table=True):
     asa_ous_id: str = _key(_ID)
     ngas_file_id: str = _key(_NAME, index=True)
     file_class: str | None = _column(_STATE)
-    stored_size: int | None = _column(BigInteger)
+    stored_size: int | None = _column(Size)
 
 
 class AsaDeliveryStatus(_Table, table=True):

@@ -6,6 +6,7 @@ tables promise is what a measurement set is held against.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from lxml import etree
@@ -14,6 +15,8 @@ from tasks import xml
 from tasks.errors import Missing, Refused
 
 __all__ = ["promised_rows"]
+
+_TODO = "have the archive's copy of the execution block checked"
 
 
 def promised_rows(asdm: Path) -> int:
@@ -30,20 +33,36 @@ def promised_rows(asdm: Path) -> int:
         They cannot be read, or a row lacks what is needed.
     """
     configurations = {
-        _text(row, "configDescriptionId"): (
-            int(_text(row, "numDataDescription")),
-            _text(row, "correlationMode"),
-        )
-        for row in _rows(asdm, "ConfigDescription")
+        row.text("configDescriptionId"): (row.number("numDataDescription"), row.text("correlationMode"))
+        for row in _rows(asdm / "ConfigDescription.xml")
     }
     total = 0
-    for row in _rows(asdm, "Main"):
-        configuration = _text(row, "configDescriptionId")
+    for row in _rows(asdm / "Main.xml"):
+        configuration = row.text("configDescriptionId")
         if configuration not in configurations:
-            raise Refused(f"{asdm}/Main.xml", f"it names {configuration}, which ConfigDescription.xml has not")
+            raise Refused(str(row.table), f"it names {configuration}, which ConfigDescription.xml has not")
         descriptions, mode = configurations[configuration]
-        total += int(_text(row, "numIntegration")) * _baselines(int(_text(row, "numAntenna")), mode) * descriptions
+        total += row.number("numIntegration") * _baselines(row.number("numAntenna"), mode) * descriptions
     return total
+
+
+@dataclass(frozen=True)
+class _Row:
+    table: Path
+    element: etree._Element
+
+    def text(self, column: str) -> str:
+        text = self.element.findtext(f"{{*}}{column}")
+        if text is None:
+            raise Refused(str(self.table), f"a row has no {column}", _TODO)
+        return text.strip()
+
+    def number(self, column: str) -> int:
+        text = self.text(column)
+        try:
+            return int(text)
+        except ValueError:
+            raise Refused(str(self.table), f"a row's {column} is no whole number: {text!r}", _TODO) from None
 
 
 def _baselines(antennas: int, mode: str) -> int:
@@ -54,15 +73,7 @@ def _baselines(antennas: int, mode: str) -> int:
     return counts[mode]
 
 
-def _rows(asdm: Path, table: str) -> list[etree._Element]:
-    path = asdm / f"{table}.xml"
-    if not path.is_file():
-        raise Missing(str(path), "an ASDM must have this table", "fetch the execution block again")
-    return list(xml.parse(path.read_bytes(), str(path)).iter("{*}row"))
-
-
-def _text(row: etree._Element, name: str) -> str:
-    text = row.findtext(f"{{*}}{name}")
-    if text is None:
-        raise Refused("an ASDM table", f"a row has no {name}")
-    return text.strip()
+def _rows(table: Path) -> list[_Row]:
+    if not table.is_file():
+        raise Missing(str(table), "an ASDM must have this table", "fetch the execution block again")
+    return [_Row(table, element) for element in xml.parse(table.read_bytes(), str(table)).iter("{*}row")]

@@ -15,7 +15,10 @@ from pydantic import BaseModel, ConfigDict
 
 __all__ = ["LogScan", "scan", "scan_lines"]
 
-_LINE = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\t(?P<priority>[A-Z]+)\d?\t(?P<origin>[^\t]*)\t(?P<text>.*)$")
+_LINE = re.compile(
+    r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?\t(?P<priority>[A-Z]+)\d?\t(?P<origin>[^\t]*)\t(?P<text>.*)$"
+)
+_ODD_SEVERE = re.compile(r"(?:^|\t) *SEVERE\d? *(?:\t|$)")
 _BENIGN = tuple(
     (re.compile(origin), re.compile(text))
     for origin, text in (
@@ -36,6 +39,8 @@ class LogScan(BaseModel):
     ----------
     found
         Whether there was a log at all; without one nothing is known.
+    lines
+        How many were understood. CASA's log has always some, so without any nothing is known either.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -57,12 +62,14 @@ def scan(path: Path) -> LogScan:
 
 
 def scan_lines(lines: Iterable[str]) -> LogScan:
-    """Sort the lines of a log: benign, severe, lost data, warnings."""
+    """Sort the lines of a log: benign, severe (be the line odd or not), lost data, warnings."""
     counts = dict.fromkeys(("lines", "warnings", "benign"), 0)
     severe: list[str] = []
     lost: list[str] = []
     for line in lines:
-        if not (match := _LINE.match(line.rstrip("\r\n"))):
+        line = line.rstrip("\r\n")
+        if not (match := _LINE.match(line)):
+            severe += [line.strip()] if _ODD_SEVERE.search(line) else []
             continue
         priority, origin, text = match["priority"], match["origin"].rstrip("+"), match["text"]
         counts["lines"] += 1

@@ -110,6 +110,7 @@ def _of_log(log: LogScan) -> tuple[str, ...]:
     if not log.found:
         return ("it left no log",)
     return (
+        *(() if log.lines else ("its log cannot be read",)),
         *(f"lost data: {line}" for line in log.lost_data),
         *(f"SEVERE in the log: {line}" for line in log.severe),
     )

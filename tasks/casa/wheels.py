@@ -99,7 +99,7 @@ def restore(
     Missing
         A product is not there.
     Refused
-        A product cannot be used: a calapply line that is not literal, unreadable XML.
+        A product cannot be used: a calapply file that is not UTF-8 or a line of it not literal, unreadable XML.
     """
     promised = asdm.promised_rows(rawdata / block.name)
     request = _request(block, parameters, rawdata, products, promised)
@@ -125,10 +125,17 @@ def _request(
         session=block.session,
         flags=_product(products, block.flags),
         caltables=_product(products, block.caltables),
-        commands=calapply.parse(commands.read_text(), commands.name),
+        commands=calapply.parse(_text(commands), commands.name),
         reference=_product(products, block.reference) if block.reference else None,
         **parameters.model_dump(),
     )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise Refused(f"{path} cannot be used", f"it is not UTF-8 ({error})", "have the product mended") from error
 
 
 def _product(products: Path, name: str) -> Path:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeVar
 
-from tasks.errors import Missing, PpiError, Transient
+from tasks.errors import Missing, PpiError, Refused, Transient
 from tasks.ngas.wire import Damaged
 
 __all__ = ["Attempt", "Patience", "persevere"]
@@ -18,7 +18,7 @@ __all__ = ["Attempt", "Patience", "persevere"]
 T = TypeVar("T")
 
 _LOG: Final = logging.getLogger(__name__)
-_TELLING: Final = (Missing, Damaged, Transient)
+_TELLING: Final = (Missing, Damaged, Transient, Refused)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ def persevere(servers: Sequence[str], patience: Patience, what: str, attempt: Ca
 
     A server that does not have the file is no proof that none has: only when every server of a round says so
     is it missing. Damaged bytes are worth a second round and no more: then it is the archive's copy that is
-    damaged, and to ask for it again would only burden the archive. A refusal ends it at once.
+    damaged, and to ask for it again would only burden the archive. One server's refusal is not another's, but
+    there is no second round after it. What is our own failure ends it at once.
 
     Raises
     ------
@@ -86,7 +87,7 @@ def persevere(servers: Sequence[str], patience: Patience, what: str, attempt: Ca
 
 
 def _noted(error: PpiError, what: str, at: Attempt) -> PpiError:
-    """Log an error that another attempt may help, and raise any other. That a file is not there may be normal."""
+    """Log an error that another server may not have, and raise any other. A missing file may be normal."""
     named = _named(error, what, at)
     if not isinstance(error, _TELLING):
         raise named from error
@@ -96,12 +97,12 @@ def _noted(error: PpiError, what: str, at: Attempt) -> PpiError:
 
 
 def _rank(error: PpiError) -> int:
-    """Rank what may pass above what came damaged, and that above what is not there."""
+    """Rank a refusal above what may pass, that above what came damaged, and that above what is not there."""
     return next(rank for rank, kind in enumerate(_TELLING) if isinstance(error, kind))
 
 
 def _is_settled(before: PpiError | None, worst: PpiError) -> bool:
-    return isinstance(worst, Missing) or (isinstance(worst, Damaged) and isinstance(before, Damaged))
+    return isinstance(worst, Missing | Refused) or (isinstance(worst, Damaged) and isinstance(before, Damaged))
 
 
 def _named(error: PpiError, what: str, at: Attempt) -> PpiError:

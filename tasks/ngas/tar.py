@@ -36,7 +36,7 @@ def unpack(tar: Path, destination: Path, select: Callable[[str], bool] = lambda 
     destination
         The folder that appears; it may be there already only if it is empty.
     select
-        Which members to unpack, by their names; all are judged.
+        Which members to unpack, by their names, which never begin with ``./``; all are judged.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def _extract(tar: Path, folder: Path, select: Callable[[str], bool]) -> None:
     with _whole(tar), tarfile.open(tar, errorlevel=2) as archive:
         for member in archive:
             judge.admit(member)
-            if select(member.name):
+            if select(str(PurePosixPath(member.name))):
                 archive.extract(member, folder, filter="data")
         _require_end(archive)
 

@@ -76,7 +76,7 @@ def _unpack_tables(request: RestoreRequest) -> None:
     beginnings = (request.vis, request.session)
     unpack(request.caltables, Path("caltables"), select=lambda name: name.startswith(beginnings))
     needed = {table for command in request.commands for table in command.gaintable}
-    missing = sorted(table for table in needed if not Path("caltables", table).is_dir())
+    missing = sorted(table for table in needed if not Path("caltables", table, "table.dat").is_file())
     if missing:
         raise Missing(
             f"calibration tables {', '.join(missing)}",
@@ -89,9 +89,10 @@ def _unpack_tables(request: RestoreRequest) -> None:
 
 def _require_own_table(table: str, vis: str) -> None:
     with opened(f"caltables/{table}") as rows:
-        made_for = rows.getkeyword("MSName") if "MSName" in rows.keywordnames() else vis
-    if table.startswith(vis) and Path(made_for).name != vis:
-        raise Failed(f"calibration table {table}", f"it was solved on {made_for}, not on {vis}")
+        made_for = Path(rows.getkeyword("MSName")).name if "MSName" in rows.keywordnames() else ""
+    if table.startswith(vis) and made_for != vis:
+        why = f"it was solved on {made_for}, not on {vis}" if made_for else "it does not say on what it was solved"
+        raise Failed(f"calibration table {table}", why, "have the product checked")
 
 
 def _calibrate(request: RestoreRequest) -> tuple[str, ...]:

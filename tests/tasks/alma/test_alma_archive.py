@@ -275,6 +275,11 @@ def test_awkward_file_names_are_opened(observatory: Observatory, name: str) -> N
     assert MetadataArchive(url).observing_unit_set(MOUS).project_code == CODE
 
 
+def test_sqlite_has_no_login_and_needs_none(observatory: Observatory) -> None:
+    archive = MetadataArchive(observatory.url, username="reader", password="sw0rdf1sh")
+    assert archive.observing_unit_set(MOUS).project_code == CODE
+
+
 def test_sqlite_is_opened_for_reading_only(observatory: Observatory) -> None:
     with Database(observatory.url).reading() as reader, pytest.raises(Exception, match="readonly"):
         reader._connection.exec_driver_sql("DELETE FROM asa_ous")
@@ -308,7 +313,16 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "no url", "sqlite://", "sqlite:///:memory:", "carrier+pigeon://host/x", "mysql://h/x"]
+    "url",
+    [
+        "",
+        "no url",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "sqlite://folder/x",
+        "carrier+pigeon://host/x",
+        "mysql://h/x",
+    ],
 )
 def test_a_url_that_cannot_work_is_refused(url: str) -> None:
     with pytest.raises(Refused):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,27 @@ def test_an_unknown_mode_is_refused(tmp_path: Path) -> None:
 def test_a_row_of_an_unknown_configuration_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="CD_9"):
         promised_rows(asdm(tmp_path, [("CD_9", 1, 2)]))
+
+
+@pytest.mark.parametrize("text", ["1e1", "", "ten"])
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [("Main", "numIntegration"), ("Main", "numAntenna"), ("ConfigDescription", "numDataDescription")],
+)
+def test_a_number_that_is_none_is_refused_by_table_and_column(
+    tmp_path: Path, table: str, column: str, text: str
+) -> None:
+    path = asdm(tmp_path, [("CD_0", 3, 2)]) / f"{table}.xml"
+    path.write_text(re.sub(f"<{column}>.*?</{column}>", f"<{column}>{text}</{column}>", path.read_text()))
+    with pytest.raises(Refused, match=rf"{table}\.xml.*{column}.*'{text}'"):
+        promised_rows(tmp_path)
+
+
+def test_a_row_without_a_column_is_refused_by_table_and_column(tmp_path: Path) -> None:
+    path = asdm(tmp_path, [("CD_0", 3, 2)]) / "Main.xml"
+    path.write_text(path.read_text().replace("numAntenna", "antennas"))
+    with pytest.raises(Refused, match=r"Main\.xml.*no numAntenna"):
+        promised_rows(tmp_path)
 
 
 def test_entities_are_refused(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ from tasks.casa.log import LogScan, scan, scan_lines
 from tasks.casa.verdict import Evidence, Outcome, Verdict, judge, worst
 
 ENDED = Exit(status=0, signal=None, timed_out=False, wall_seconds=1, cpu_seconds=1, peak_rss_bytes=1)
-GOOD = Evidence(exit=ENDED, sentinel=True, error_exits=(), log=LogScan(found=True), rows=10, rows_promised=10)
+GOOD = Evidence(
+    exit=ENDED, sentinel=True, error_exits=(), log=LogScan(found=True, lines=1), rows=10, rows_promised=10
+)
 
 SEVERE = "2026-11-20 18:19:04\tSEVERE\tflagmanager::::casa\tTask flagmanager raised an exception"
 LEAP = (
@@ -49,6 +51,8 @@ def test_all_good_is_success_without_reasons() -> None:
         (changed(log=scan_lines([SEVERE])), "Task flagmanager raised"),
         (changed(log=scan_lines([LOST])), "lost data"),
         (changed(log=LogScan(found=False)), "no log"),
+        (changed(log=scan_lines([])), "its log cannot be read"),
+        (changed(log=scan_lines(["2026/11/20 INFO", "a log of some other kind"])), "its log cannot be read"),
         (changed(rows=9), "9 rows"),
         (changed(rows=None), "not known"),
         (changed(rows_promised=None), "not known"),
@@ -77,6 +81,24 @@ def test_known_harmless_severe_lines_are_benign(line: str) -> None:
 
 def test_the_benign_text_from_another_origin_is_severe() -> None:
     assert scan_lines([LEAP.replace("MeasTable::dUTC(Double)", "applycal")]).severe
+
+
+@pytest.mark.parametrize("time", ["2026-11-20 18:39:15.123", "2026-11-20 18:39:15"])
+def test_times_may_have_fractions(time: str) -> None:
+    found = scan_lines([line.replace(line.partition("\t")[0], time) for line in (WARN, LEAP, SEVERE)])
+    assert (found.lines, found.warnings, found.benign) == (3, 1, 1)
+    assert found.severe == ("flagmanager::::casa: Task flagmanager raised an exception",)
+
+
+@pytest.mark.parametrize(
+    "line", ["20/11/2026 18:39\tSEVERE\tapplycal\tit went wrong", "\tSEVERE1\tx", "x\tSEVERE"]
+)
+def test_a_severe_line_counts_however_odd_the_line(line: str) -> None:
+    assert scan_lines([WARN, line]).severe == (line.strip(),)
+
+
+def test_the_word_alone_is_not_severe() -> None:
+    assert not scan_lines(["a SEVERE test of the log", WARN + "\tSEVERELY"]).severe
 
 
 def test_continuation_lines_belong_to_their_origin() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,8 @@ from deployments.local.ngas_handler import Fault, Handler
 from deployments.local.ngas_refusal import offline
 from tasks.errors import Failed, Missing, PpiError, Refused, Transient
 from tasks.ngas import Patience, StoredFile
+from tasks.ngas.patience import Attempt, persevere
+from tasks.ngas.wire import Damaged
 
 DATA = some_bytes(3 * MIB + 17)
 FAILURE = b'<NgamsStatus><Status Status="FAILURE" Message="%s"/></NgamsStatus>'
@@ -208,6 +211,48 @@ def test_the_first_server_is_dead(archive_there: Archive, dead_server: str, tmp_
     away = file.model_copy(update={"server": dead_server})
     assert client.retrieve(away, tmp_path / "f").attempts == 2
     assert not archive_there.pauses
+
+
+def test_another_server_is_asked_after_a_refusal() -> None:
+    assert persevere(("strict", "open"), Patience(), "f", _refusing("strict")) == "open"
+
+
+@pytest.mark.parametrize(
+    "other", [Missing("f"), Transient("f"), Damaged("f")], ids=lambda error: type(error).__name__
+)
+@pytest.mark.parametrize("servers", [("strict", "other"), ("other", "strict")])
+def test_a_refusal_is_told_when_no_server_helps(servers: tuple[str, str], other: PpiError) -> None:
+    asked: list[str] = []
+
+    def attempt(at: Attempt) -> str:
+        asked.append(at.server)
+        if at.server == "other":
+            raise other
+        return _refusing("strict")(at)
+
+    with pytest.raises(Refused, match="HTTP 403"):
+        persevere(servers, Patience(), "f", attempt)
+    assert asked == list(servers), "each once"
+
+
+def test_what_is_our_own_failure_ends_at_once() -> None:
+    def attempt(at: Attempt) -> str:
+        asked.append(at.server)
+        raise Failed("the disk", "it is full")
+
+    asked: list[str] = []
+    with pytest.raises(Failed, match="it is full"):
+        persevere(("one", "two"), Patience(), "f", attempt)
+    assert asked == ["one"]
+
+
+def _refusing(server: str) -> Callable[[Attempt], str]:
+    def attempt(at: Attempt) -> str:
+        if at.server == server:
+            raise Refused(f"server {server}", "HTTP 403")
+        return at.server
+
+    return attempt
 
 
 def test_missing_where_a_dead_server_may_have_it_is_not_missing(archive_there: Archive, dead_server: str) -> None:

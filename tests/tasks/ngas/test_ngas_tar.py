@@ -62,6 +62,13 @@ def test_only_what_is_selected(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "raw" / TOP).iterdir()] == ["ASDM.xml"]
 
 
+def test_a_leading_dot_is_no_part_of_a_name(tmp_path: Path) -> None:
+    dotted = [member(f"./{info.name}", info.type, data=data) for info, data in ASDM]
+    tar = write_tar(tmp_path / "x.tar", [member(".", tarfile.DIRTYPE), *dotted])
+    assert unpack(tar, tmp_path / "raw", lambda name: name.startswith(f"{TOP}/ASDM.")) == (TOP,)
+    assert [path.name for path in (tmp_path / "raw" / TOP).iterdir()] == ["ASDM.xml"]
+
+
 def test_links_within_are_kept(tmp_path: Path) -> None:
     members = [
         *ASDM,
