@@ -11,8 +11,8 @@ __all__ = ["run"]
 _OBSERVATION = "uid://A001/X1284/X265f"
 _EPILOGUE = """
 Everything above is simulated, and was restored by real CASA from real ASDMs. To look around:
-  ppi plan {mous} -P local        what a restore would do
-  ppi status -P local             what was restored
+  {ppi} plan {mous} -P local        what a restore would do
+  {ppi} status -P local             what was restored
 """
 
 
@@ -25,4 +25,4 @@ def run(as_json: bool) -> None:
         done = _restore.restore(profile, _OBSERVATION, again=True)
     _restore.report(done, as_json)
     if not as_json:
-        sys.stdout.write(_EPILOGUE.format(mous=_OBSERVATION))
+        sys.stdout.write(_EPILOGUE.format(ppi=sys.argv[0], mous=_OBSERVATION))
