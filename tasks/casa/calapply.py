@@ -81,10 +81,17 @@ def scan_intents(intent: str, present: Collection[str]) -> str | None:
     Returns
     -------
     The value for applycal's `intent`, or None when there is nothing in the set for this command.
+
+    Raises
+    ------
+    Refused
+        An intent is neither the pipeline's nor a scan intent: a calibration must not be left out unseen.
     """
     if not intent:
         return ""
     words = [word.strip().strip("*") for word in intent.split(",") if word.strip()]
+    if unknown := [word for word in words if word not in _SCAN_INTENTS and "_" not in word]:
+        raise Refused(f"intent {', '.join(unknown)} of a calapply line", "it is not known which scans it means")
     stems = [stem for word in words for stem in _SCAN_INTENTS.get(word, (word,))]
     matching = [stem for stem in dict.fromkeys(stems) if any(stem in mode for mode in present)]
     return ",".join(f"*{stem}*" for stem in matching) or None

@@ -7,14 +7,12 @@ a second call finds the first's work.
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import hashlib
 import importlib.metadata
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -27,6 +25,7 @@ from deployments.local.observatory.products import image_name, products, site_di
 from deployments.local.observatory.programme import PROGRAMME, Calibration, UnitSet
 from deployments.local.observatory.request import BlockRequest
 from deployments.local.observatory.shape import Shape
+from tasks import disk
 from tasks.alma.ids import EntityId
 from tasks.casa.environment import measures_directory
 
@@ -148,7 +147,7 @@ def build(
     version = _version(shape, seed)
     folder = root.resolve() / f"observatory-{version[:16]}"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(folder.with_suffix(".lock")):
+    with disk.locked(folder.with_suffix(".lock"), wait=True):
         if not (folder / _DESCRIPTION).exists():
             for abandoned in folder.parent.glob(f"{folder.name}.*.building"):
                 shutil.rmtree(abandoned, ignore_errors=True)
@@ -157,14 +156,6 @@ def build(
             unfinished.rename(folder)
     description = json.loads((folder / _DESCRIPTION).read_bytes())
     return Observatory.model_validate({**description, "folder": folder})
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock that ends with the process, so that two builds do not meet."""
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _version(shape: Shape, seed: int) -> str:

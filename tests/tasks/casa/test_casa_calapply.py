@@ -79,3 +79,8 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 )
 def test_intents_select_only_what_the_set_has(intent: str, selection: str | None) -> None:
     assert scan_intents(intent, MODES) == selection
+
+
+def test_an_intent_that_nobody_knows_is_not_passed_over() -> None:
+    with pytest.raises(Refused, match="DIFFGAINREF"):
+        scan_intents("PHASE,DIFFGAINREF", MODES)
