@@ -45,11 +45,13 @@ __all__ = [
     "Casa",
     "Catalog",
     "Cluster",
+    "Database",
     "Metadata",
     "Ngas",
     "Prefect",
     "Processing",
     "Profile",
+    "Reports",
     "Resources",
     "Setting",
 ]
@@ -61,15 +63,6 @@ class Section(BaseModel):
     """A part of a profile: frozen, without unknown fields, and silent about its values when it refuses one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_by_name=True)
-
-
-class Prefect(Section):
-    """The environment's own Prefect server."""
-
-    api_url: HttpUrl | None = Field(
-        None, description="the Prefect server's API", examples=["http://prefect-test:4200/api"]
-    )
-    work_pool: str | None = Field(None, description="the environment's work pool", examples=["naasc-test"])
 
 
 class Processing(Section):
@@ -98,6 +91,35 @@ class Login(Section):
     @classmethod
     def _split_login(cls, values: Any) -> Any:
         return split_login(values)
+
+
+class Database(Login):
+    """The Prefect server's own database: known to who serves the environment, and to no run."""
+
+    url: DatabaseUrl | None = Field(
+        None,
+        description="the Prefect server's own database; else an SQLite file in the area",
+        examples=["postgresql+psycopg://ppidb:5432/prefect_naasc_test"],
+    )
+
+
+class Prefect(Section):
+    """The environment's own Prefect server."""
+
+    api_url: HttpUrl | None = Field(
+        None, description="the Prefect server's API", examples=["http://prefect-test:4200/api"]
+    )
+    work_pool: str | None = Field(
+        None, description="the environment's work pool; else it has the profile's name", examples=["naasc-test"]
+    )
+    username: str = Field("", description="the account that the server asks for", examples=["ppi"])
+    password: SecretStr = Field(
+        SecretStr(""), description="its password", examples=["${env:PPI_PREFECT_PASSWORD}"]
+    )
+    retention_days: PositiveInt = Field(
+        90, description="how long the server keeps runs, their logs and events", examples=["90"]
+    )
+    database: Database = Database()
 
 
 class Metadata(Login):
@@ -235,6 +257,16 @@ class Access(Section):
     )
 
 
+class Reports(Section):
+    """Where browsers see what was delivered."""
+
+    url: HttpUrl | None = Field(
+        None,
+        description="where the reports in `<rootDirectory>/delivered` are served",
+        examples=["http://archive-test:4280"],
+    )
+
+
 class Setting(NamedTuple):
     """One line of a profile's description; an origin of None means the built-in default."""
 
@@ -257,6 +289,11 @@ class Profile(BaseSettings):
     name: str
     site: str = Field("unknown", description="the site", examples=["NAASC"])
     environment: str = Field("unknown", description="the environment at that site", examples=["test"])
+    authoritative_directory: AbsolutePath | None = Field(
+        None,
+        description="where the authoritative copies of these files can be read, if this is not the place",
+        examples=["/nm/home/casa/capo"],
+    )
     prefect: Prefect = Prefect()
     processing: Processing
     metadata: Metadata
@@ -266,6 +303,7 @@ class Profile(BaseSettings):
     cluster: Cluster = Cluster()
     broker: Broker = Broker()
     access: Access = Access()
+    reports: Reports = Reports()
 
     _origins: dict[str, Origin] = PrivateAttr(default_factory=dict)
 
