@@ -83,31 +83,33 @@ def demo(json: Json = False) -> None:
 
 def main() -> None:
     """Run a command; what PPI can explain ends in one line on standard error and the exit code of its kind."""
-    from blocks.errors import ProfileError
-    from tasks.errors import Failed, PpiError, Transient
-
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupted)
     try:
         app()
-    except ProfileError as error:
-        sys.exit(_told(str(error), 2))
-    except PpiError as error:
-        sys.exit(_told(str(error), error.exit_code))
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
-    except OSError as error:
-        place = f" at {error.filename}" if error.filename else ""
-        sys.exit(
-            _told(f"{error.strerror or error}{place}. Next: check that place, then run again", Failed.exit_code)
-        )
     except Exception as error:  # noqa: BLE001 - the last stop before the user
-        if not type(error).__module__.startswith(("httpx", "prefect")):
-            traceback.print_exc()
-            sys.exit(_told("this is a defect of PPI; please report the lines above", Failed.exit_code))
-        sys.exit(
-            _told(f"the Prefect server: {error}. Next: see that it runs, then run again", Transient.exit_code)
-        )
+        sys.exit(_explained(error))
+
+
+def _explained(error: Exception) -> int:
+    """Tell why a command failed; return its exit code."""
+    from blocks.errors import ProfileError
+    from tasks.errors import Failed, PpiError, Transient
+
+    if isinstance(error, ProfileError):
+        return _told(str(error), 2)
+    if isinstance(error, PpiError):
+        return _told(str(error), error.exit_code)
+    if isinstance(error, OSError):
+        place = f" at {error.filename}" if error.filename else ""
+        todo = "check that place, then run again"
+        return _told(f"{error.strerror or error}{place}. Next: {todo}", Failed.exit_code)
+    if type(error).__module__.startswith(("httpx", "prefect")):
+        return _told(f"the Prefect server: {error}. Next: see that it runs, then run again", Transient.exit_code)
+    traceback.print_exception(error)
+    return _told("this is a defect of PPI; please report the lines above", Failed.exit_code)
 
 
 def _interrupted(_number: int, _frame: FrameType | None) -> None:
