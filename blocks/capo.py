@@ -1,6 +1,7 @@
 """Reading CAPO properties: the observatory's own files stay the one source of what differs between environments.
 
-Search path, overrides and `${env:NAME}` are those of the observatory's readers. On purpose, what those pass over
+Search path, overrides and `${env:NAME}` are those of the observatory's readers; before their directories comes the
+one with the profiles that PPI is shipped with, which they so override. On purpose, what those pass over
 in silence is an error here: a profile without a file, a file that cannot be read, a key that is given twice.
 """
 
@@ -15,12 +16,27 @@ from typing import Annotated
 from pydantic import BeforeValidator
 
 from blocks.errors import Origin, Problem, ProfileError
+from blocks.installation import installed_profile
+from blocks.names import checked, is_name
 
-__all__ = ["Boolean", "Properties", "Property", "boolean", "directories", "parse", "profile_name", "read"]
+__all__ = [
+    "SHIPPED",
+    "Boolean",
+    "Properties",
+    "Property",
+    "boolean",
+    "directories",
+    "parse",
+    "profile_name",
+    "profiles",
+    "read",
+]
+
+SHIPPED = Path(__file__).absolute().parents[1] / "deployments" / "capo"
+"""The profiles that PPI is shipped with."""
 
 BUILT_IN_PATH = "/home/casa/capo:/home/ssa/capo"
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LINE = re.compile(r"(?P<key>[^=:\s]+)\s*[=:]\s*(?P<value>.*)")
 _FROM_ENVIRONMENT = re.compile(r"\$\{env:([^}]+)\}")
 _TRUE, _FALSE = frozenset({"1", "on", "yes", "true"}), frozenset({"0", "off", "no", "false"})
@@ -85,27 +101,55 @@ Boolean = Annotated[bool, BeforeValidator(lambda value: boolean(value) if isinst
 
 
 def directories(search_path: str | None = None) -> tuple[Path, ...]:
-    """Return where properties files are looked for: argument, else CAPO_PATH, else built in; then ~/.capo."""
-    given = search_path or os.environ.get("CAPO_PATH") or BUILT_IN_PATH
-    elements = (Path(element).absolute() for element in given.split(":") if element.strip())
-    return (*elements, Path.home() / ".capo")
+    """Return where properties files are looked for: argument, else CAPO_PATH, else built in; then ~/.capo.
+
+    The built-in ones begin with the shipped profiles.
+    """
+    given = search_path or os.environ.get("CAPO_PATH")
+    elements = (Path(element).absolute() for element in (given or BUILT_IN_PATH).split(":") if element.strip())
+    return (*(() if given else (SHIPPED,)), *elements, Path.home() / ".capo")
 
 
 def profile_name(name: str | None = None) -> str:
-    """Return the profile to use: argument, else CAPO_PROFILE.
+    """Return the profile to use: argument, else CAPO_PROFILE, else that of the installation that PPI runs from.
 
     Raises
     ------
     ProfileError
-        Neither names one, or what is named cannot be the name of a file.
+        Nothing names one, or what is named cannot be the name of a file.
     """
-    chosen = name or os.environ.get("CAPO_PROFILE") or ""
+    chosen = name or os.environ.get("CAPO_PROFILE") or installed_profile()
     if not chosen:
-        raise ProfileError("", (Problem("profile", "none was named", "give -P NAME, or set CAPO_PROFILE"),))
-    if not _NAME.fullmatch(chosen) or ".." in chosen:
-        reason = "a name is letters, digits, '.', '-' and '_', begins with a letter or digit, and has no '..'"
-        raise ProfileError(chosen, (Problem("profile", reason, "give the name alone, e.g. -P dsoc-test"),))
-    return chosen
+        reason = "none was named, and this installation is for no particular one"
+        raise ProfileError("", (Problem("profile", reason, "give -P NAME, or set CAPO_PROFILE"),))
+    return checked(chosen)
+
+
+def profiles(search_path: str | None = None) -> dict[str, tuple[Path, ...]]:
+    """Return each profile that has a file, with its files in the order in which they override one another.
+
+    Raises
+    ------
+    ProfileError
+        A directory exists, but cannot be listed.
+    """
+    found: dict[str, list[Path]] = {}
+    for directory in dict.fromkeys(reversed(directories(search_path))):
+        for file in _properties_files(directory):
+            found.setdefault(file.stem, []).insert(0, file)
+    return {name: tuple(found[name]) for name in sorted(found)}
+
+
+def _properties_files(directory: Path) -> list[Path]:
+    try:
+        files = [file for file in directory.iterdir() if file.suffix == ".properties"]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        reason = f"cannot be listed: {error.strerror or type(error).__name__}"
+        todo = "make it a readable directory, or take it out of CAPO_PATH"
+        raise ProfileError("", (Problem(str(directory), reason, todo),)) from error
+    return [file for file in files if is_name(file.stem)]
 
 
 def read(name: str | None = None, search_path: str | None = None) -> Properties:
@@ -114,7 +158,7 @@ def read(name: str | None = None, search_path: str | None = None) -> Properties:
     Parameters
     ----------
     name
-        The profile; by default what CAPO_PROFILE says.
+        The profile; by default what CAPO_PROFILE says, else the installation.
     search_path
         Directories, separated by colons; by default what CAPO_PATH says.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
-from blocks.capo import Boolean, Properties, boolean, directories, parse, profile_name, read
+from blocks.capo import SHIPPED, Boolean, Properties, boolean, directories, parse, profile_name, profiles, read
 from blocks.errors import ProfileError
+from blocks.installation import MARKER, installed_profile
+from blocks.names import slug
 
 FILE = Path("/capo/t.properties")
 
@@ -20,6 +23,7 @@ FILE = Path("/capo/t.properties")
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "prefix"))
     for name in ("CAPO_PATH", "CAPO_PROFILE", "PPI_TEST"):
         monkeypatch.delenv(name, raising=False)
 
@@ -126,7 +130,7 @@ def test_each_line_of_any_text_is_taken_told_or_passed_over(text: str) -> None:
     assert told == content
 
 
-HOUSE = "/home/casa/capo:/home/ssa/capo"
+HOUSE = f"{SHIPPED}:/home/casa/capo:/home/ssa/capo"
 PATHS = {
     "built in": (None, None, HOUSE),
     "variable": (None, "/v:/w", "/v:/w"),
@@ -151,12 +155,80 @@ def test_a_relative_element_is_shown_in_full(tmp_path: Path, monkeypatch: pytest
     assert directories("capo")[0] == tmp_path / "capo"
 
 
-def test_profile_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ProfileError, match=r"none was named. Next: give -P NAME, or set CAPO_PROFILE"):
+def mark(prefix: Path, text: str) -> Path:
+    """Make a directory an installation of a profile."""
+    marker = prefix / MARKER
+    marker.parent.mkdir(parents=True)
+    marker.write_text(text, encoding="utf-8")
+    return marker
+
+
+def test_profile_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(ProfileError, match=r"none was named, .* Next: give -P NAME, or set CAPO_PROFILE"):
         profile_name()
+    mark(tmp_path / "prefix", "naasc-dev\n")
+    assert profile_name() == "naasc-dev"
     monkeypatch.setenv("CAPO_PROFILE", "vlass.w7")
     assert profile_name() == "vlass.w7"
     assert profile_name("dsoc-test") == "dsoc-test"
+    monkeypatch.setenv("CAPO_PROFILE", "")
+    assert (profile_name(""), profile_name()) == ("naasc-dev", "naasc-dev")
+
+
+def test_what_is_no_installation_is_of_no_profile(tmp_path: Path) -> None:
+    assert installed_profile() is None
+    (tmp_path / "file").touch()
+    assert installed_profile(tmp_path / "file") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("", "does not hold the name"), ("../x\n", "does not hold the name"), ("a\nb", "does not")],
+)
+def test_an_installation_whose_marker_says_nothing_is_not_guessed(text: str, reason: str, tmp_path: Path) -> None:
+    marker = mark(tmp_path / "prefix", text)
+    with pytest.raises(ProfileError, match=rf"{re.escape(str(marker))}: {reason}.*Next: install anew"):
+        profile_name()
+
+
+def test_a_marker_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    marker = mark(tmp_path / "prefix", "")
+    marker.write_bytes(b"\xff")
+    with pytest.raises(ProfileError, match="cannot be read: UnicodeDecodeError"):
+        installed_profile()
+    marker.unlink()
+    marker.mkdir()
+    with pytest.raises(ProfileError, match="cannot be read: IsADirectoryError"):
+        installed_profile()
+
+
+def test_profiles_on_the_search_path(tmp_path: Path) -> None:
+    first, second = put(tmp_path / "1", "", "b"), put(tmp_path / "2", "", "b")
+    home = put(Path.home() / ".capo", "", "a.test")
+    for other in ("b.txt", ".hidden.properties", "a b.properties", "properties"):
+        (tmp_path / "1" / other).touch()
+    found = profiles(f"{tmp_path}/1:{tmp_path}/missing:{tmp_path}/2")
+    assert found == {"a.test": (home,), "b": (first, second)}
+    assert list(found) == ["a.test", "b"]
+
+
+def test_a_directory_that_is_named_twice_lists_its_files_once_and_last(tmp_path: Path) -> None:
+    first, second = put(tmp_path / "1", "", "b"), put(tmp_path / "2", "", "b")
+    assert profiles(f"{tmp_path}/1:{tmp_path}/2:{tmp_path}/1") == {"b": (second, first)}
+
+
+def test_a_directory_that_cannot_be_listed_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ProfileError, match=rf"{tmp_path}/file: cannot be listed: Not a directory\. Next: "):
+        profiles(str(tmp_path / "file"))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("vlass.test", "vlass-test"), ("dsoc-test", "dsoc-test"), ("A__b..C", "a-b-c"), ("x.", "x")],
+)
+def test_slugs_are_what_prefect_takes(name: str, expected: str) -> None:
+    assert slug(name) == expected
 
 
 @pytest.mark.parametrize("name", ["../t", "a/b", "..", "a..b", ".hidden", "-x", "a b", "a\n", "a\0", "~", "ä"])

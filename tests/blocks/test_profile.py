@@ -32,8 +32,15 @@ EVERYTHING = (
     | {
         "ppi.profile.site": "NAASC",
         "ppi.profile.environment": "test",
+        "ppi.profile.authoritativeDirectory": "/nm/home/casa/capo",
         "ppi.prefect.apiUrl": "http://prefect:4200/api",
         "ppi.prefect.workPool": "naasc-test",
+        "ppi.prefect.username": "ppi",
+        "ppi.prefect.password": "p",
+        "ppi.prefect.retentionDays": "30",
+        "ppi.prefect.database.url": "postgresql+psycopg://db:5432/prefect",
+        "ppi.prefect.database.username": "prefect",
+        "ppi.prefect.database.password": "d",
         "ppi.processing.storeDirectory": "/lustre/store",
         "ppi.metadata.username": "reader",
         "ppi.metadata.password": "m",
@@ -58,6 +65,7 @@ EVERYTHING = (
         "ppi.broker.username": "amqp",
         "ppi.broker.password": "b",
         "ppi.access.projects": "2017.1.00886.L, 2019.1.00001.S,",
+        "ppi.reports.url": "http://archive-test:4280",
     }
     | {
         f"ppi.cluster.{resource}.{name}": value
@@ -79,6 +87,7 @@ Load = Callable[..., Profile]
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "prefix"))
     for name in ("CAPO_PATH", "CAPO_PROFILE"):
         monkeypatch.delenv(name, raising=False)
 
@@ -123,6 +132,15 @@ def test_three_keys_suffice(load: Load) -> None:
     assert profile.access.projects == frozenset()
     unset = (profile.prefect.api_url, profile.catalog.url, profile.broker.url, profile.casa.home)
     assert unset == (None, None, None, None)
+    assert (profile.prefect.work_pool, profile.prefect.retention_days) == ("t", 90)
+    assert (profile.warnings, profile.left_out) == ((), frozenset())
+
+
+def test_the_work_pool_has_the_profiles_name_unless_one_is_given(tmp_path: Path, load: Load) -> None:
+    (tmp_path / "vlass.w7.properties").write_text(written(REQUIRED))
+    assert Profile.load("vlass.w7", str(tmp_path)).prefect.work_pool == "vlass-w7"
+    assert load(ppi__prefect__workPool="pool").prefect.work_pool == "pool"
+    assert "ppi.prefect.workPool" not in load().origins
 
 
 def test_every_key_reaches_its_field(tmp_path: Path) -> None:
@@ -359,8 +377,12 @@ MARK = "Zq7xK"
 PASSWORDS = st.tuples(*2 * [st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=4)]).map(
     MARK.join
 )
-LOGINS = ("metadata", "catalog", "broker")
-SCHEMES = {"metadata": "oracle+oracledb", "catalog": "postgresql+psycopg", "broker": "amqp"}
+SCHEMES = {
+    "metadata": "oracle+oracledb",
+    "catalog": "postgresql+psycopg",
+    "broker": "amqp",
+    "prefect.database": "postgresql+psycopg",
+}
 
 
 def shown(text: str) -> str:
@@ -377,7 +399,10 @@ def shown(text: str) -> str:
 
 @settings(deadline=None)
 @given(
-    PASSWORDS, st.sampled_from(LOGINS), st.booleans(), st.sampled_from(["", "nonsense", "ppi.casa.executor = x"])
+    PASSWORDS,
+    st.sampled_from(sorted(SCHEMES)),
+    st.booleans(),
+    st.sampled_from(["", "nonsense", "ppi.casa.executor = x"]),
 )
 def test_no_secret_is_shown(password: str, section: str, escaped: bool, fault: str) -> None:
     inside = quote(password, safe="") if escaped else password
@@ -417,7 +442,10 @@ def test_the_documentation_lists_each_key_with_its_default() -> None:
     )
     defaults = {setting.key: setting.value for setting in bare().describe()}
     required = {key.name for key in keys_of(Profile) if key.field.is_required()}
-    derived = {"ppi.processing.storeDirectory": "`<rootDirectory>/store`"}
+    derived = {
+        "ppi.processing.storeDirectory": "`<rootDirectory>/store`",
+        "ppi.prefect.workPool": "the profile's name",
+    }
     said = {
         name: "required" if name in required else f"`{value}`" if value else "" for name, value in defaults.items()
     }
