@@ -23,11 +23,12 @@ from pydantic import BaseModel, ConfigDict
 
 from tasks.errors import Transient
 
-__all__ = ["Exit", "Launch", "ending_children", "namespaces", "run"]
+__all__ = ["EXIT", "Exit", "Launch", "ending_children", "namespaces", "run"]
 
+EXIT = "exit.json"
+"""Where the supervisor says how the child ended."""
 _POLL_SECONDS = 0.25
 _SUPERVISOR = Path(__file__).with_name("_supervisor.py")
-_REPORT = "exit.json"
 _open_lifelines: set[int] = set()
 _guard = threading.Lock()
 
@@ -85,7 +86,7 @@ def run(launch: Launch, watch: Callable[[], None] = lambda: None) -> Exit:
     Transient
         The supervisor itself was killed, so that nobody knows how the child ended.
     """
-    report = launch.directory / _REPORT
+    report = launch.directory / EXIT
     report.unlink(missing_ok=True)
     with _lifeline() as reading, _output(launch.directory) as (out, err):
         supervisor = subprocess.Popen(

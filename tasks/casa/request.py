@@ -69,12 +69,24 @@ class ProofRequest(BaseModel):
 
 
 class StepTime(BaseModel):
-    """One step of a recipe: its name and how long it took; None while it runs."""
+    """One step of a recipe and what it took; None while it runs, and for what could not be measured.
+
+    Parameters
+    ----------
+    step
+        Its name.
+    seconds, cpu_seconds
+        Wall clock, and processor time with that of its children.
+    peak_memory_bytes
+        The most resident memory of the process during the step.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     step: str
     seconds: float | None
+    cpu_seconds: float | None = None
+    peak_memory_bytes: int | None = None
 
 
 class RestoreResult(BaseModel):

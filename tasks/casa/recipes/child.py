@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pydantic import BaseModel
 
+from tasks.casa.recipes import usage
 from tasks.casa.request import ERROR, RESULT, STEPS, ChildError, StepTime
 from tasks.errors import Failed, PpiError
 
@@ -25,11 +25,11 @@ class Steps:
 
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Time one step."""
-        started = time.monotonic()
+        """Measure one step."""
         self._note(StepTime(step=name, seconds=None))
+        measured = usage.Measurement()
         yield
-        self.times.append(StepTime(step=name, seconds=round(time.monotonic() - started, 3)))
+        self.times.append(StepTime(step=name, **measured.taken()))
         self._note(self.times[-1])
 
     def _note(self, line: StepTime) -> None:

@@ -1,0 +1,1 @@
+"""How a catalog comes to have the tables of `tasks.catalog.tables`, revision by revision; run by alembic."""

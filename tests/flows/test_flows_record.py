@@ -1,0 +1,204 @@
+"""Recording a run: whatever ends it is written down, and a catalog that goes away hides nothing."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import flows._record
+from blocks.profile import Catalog as CatalogSection
+from blocks.profile import Metadata, Ngas, Processing, Profile
+from flows._record import recorded, refusals_recorded
+from tasks.alma.ids import EntityId
+from tasks.catalog.catalog import Catalog, Wanted
+from tasks.catalog.model import Record
+from tasks.catalog.states import State
+from tasks.catalog.tasks import catalog_of, database_of
+from tasks.errors import Failed, Missing, Refused, Transient
+
+MOUS = EntityId("uid://A001/X1284/X265f")
+PLAN: Any = SimpleNamespace(
+    observation=SimpleNamespace(project_code="2017.1.00886.L"),
+    procedure=SimpleNamespace(title="hifa_restore"),
+    casa=SimpleNamespace(version="6.7.0", executor="casatasks"),
+    calibrated_with="5.1.1",
+    recipe="hifa_restoredata/1",
+    key="f00d",
+)
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> Profile:
+    return profile_at(tmp_path / "area")
+
+
+def profile_at(area: Path, **sections: Any) -> Profile:
+    return Profile(
+        name="site-test",
+        processing=Processing(root_directory=area),
+        metadata=Metadata(url="sqlite:////nowhere"),
+        ngas=Ngas(servers=("one:7777",)),
+        **sections,
+    )
+
+
+def written(profile: Profile) -> tuple[Record, ...]:
+    return catalog_of(profile).look_up(Wanted(), lambda _: True)
+
+
+@contextmanager
+def away(profile: Profile) -> Iterator[None]:
+    """Keep the catalog's file to ourselves."""
+    with sqlite3.connect(str(database_of(profile).location.file), isolation_level=None) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+    connection.close()
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for nothing."""
+    monkeypatch.setattr("tasks.catalog.connection._BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(flows._record, "_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(flows._record, "_PAUSE_SECONDS", 0.05)
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "said"),
+    [
+        (Refused("the data", "proprietary", "wait"), State.REFUSED, "the data: proprietary. Next: wait"),
+        (Missing("the manifest"), State.REFUSED, "the manifest"),
+        (Transient("the archive", "busy"), State.FAILED, "the archive: busy"),
+        (Failed("the block", reasons=("bad", "worse")), State.FAILED, "the block: bad; worse"),
+        (ValueError("a bug"), State.FAILED, "ValueError: a bug"),
+        (KeyboardInterrupt(), State.INTERRUPTED, "stopped from outside (KeyboardInterrupt)"),
+    ],
+)
+def test_what_ends_a_run_is_written_down_and_goes_on(
+    profile: Profile, error: BaseException, state: State, said: str
+) -> None:
+    with pytest.raises(type(error)) as raised, recorded(profile, "restore-ous", MOUS) as record:
+        with record.stage("plan"):
+            record.planned(PLAN, None)
+        with record.stage("gather"):
+            assert [stage.name for stage in written(profile)[0].stages] == ["plan", "gather"]
+            raise error
+    assert raised.value is error
+    (found,) = written(profile)
+    assert (found.state, found.error, found.flow, found.observation) == (state, said, "restore-ous", MOUS)
+    assert (found.verdict, found.reasons) == (
+        ("failed", ("bad", "worse")) if isinstance(error, Failed) else (None, ())
+    )
+    assert (found.project, found.procedure, found.key) == ("2017.1.00886.L", "hifa_restore", "f00d")
+    assert [stage.name for stage in found.stages if stage.wall_seconds is not None] == ["plan"]
+    assert found.started == record.started
+    assert found.finished
+    assert found.account
+    assert [time.stage for time in record.times] == ["plan"]
+
+
+def test_a_catalog_that_is_away_in_the_middle_is_caught_up_with(profile: Profile, hurried: None) -> None:
+    with pytest.raises(Failed), recorded(profile, "restore-ous", MOUS) as record:
+        with away(profile), record.stage("plan"):
+            pass
+        raise Failed("the block")
+    (found,) = written(profile)
+    assert (found.state, [stage.name for stage in found.stages]) == (State.FAILED, ["plan"])
+
+
+def test_a_catalog_that_stays_away_hides_no_failure(
+    profile: Profile, hurried: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        caplog.at_level(logging.WARNING),
+        ExitStack() as stack,
+        pytest.raises(Failed, match="the block"),
+        recorded(profile, "restore-ous", MOUS),
+    ):
+        stack.enter_context(away(profile))
+        raise Failed("the block")
+    assert "execution 1 is not recorded: the catalog at" in caplog.text
+
+
+def test_a_catalog_that_cannot_be_used_is_told_of_before_anything_is_done(tmp_path: Path) -> None:
+    elsewhere = CatalogSection(url=f"sqlite:///{tmp_path / 'nowhere' / 'catalog.db'}")
+    for way in (recorded, refusals_recorded):
+        with (
+            pytest.raises(Missing, match="there is no such directory"),
+            way(profile_at(tmp_path, catalog=elsewhere), "restore-ous", MOUS),
+        ):
+            pytest.fail("it was begun")
+
+
+@pytest.mark.parametrize("error", [Refused("the data", "proprietary"), Transient("the database")])
+def test_a_refusal_before_the_run_is_written_down(profile: Profile, error: Exception) -> None:
+    with pytest.raises(type(error)), refusals_recorded(profile, "restore-ous", MOUS):
+        raise error
+    (found,) = written(profile)
+    assert found.state is (State.REFUSED if isinstance(error, Refused) else State.FAILED)
+    assert (found.error, found.stages, found.flow_run) == (str(error), (), None)
+
+
+def test_what_is_not_refused_is_not_written_down(profile: Profile) -> None:
+    with refusals_recorded(profile, "restore-ous", MOUS):
+        pass
+    assert written(profile) == ()
+
+
+def test_the_catalog_is_a_file_in_the_area_unless_the_profile_names_another(tmp_path: Path) -> None:
+    assert database_of(profile_at(tmp_path)).location.where == str(tmp_path / "catalog.db")
+    section = CatalogSection.model_validate({"url": "postgresql+psycopg://me:secret@host:5432/name"})
+    location = database_of(profile_at(tmp_path, catalog=section)).location
+    assert location.where == "host:5432/name"
+    assert location.url.password == "secret"
+    assert list(tmp_path.iterdir()) == [], "asking touches nothing"
+
+
+def test_an_unknown_account_does_not_stop_a_run(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    with pytest.raises(Failed), recorded(profile, "restore-ous", MOUS):
+        raise Failed("the block")
+    assert written(profile)[0].account.isdigit()  # type: ignore[union-attr]
+
+
+def test_a_delivery_that_could_not_be_recorded_is_told_of(
+    profile: Profile, hurried: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def gone(catalog: Catalog, record: Record) -> None:
+        tried.append(record.state)
+        raise Transient("the catalog at host", "it is gone")
+
+    with (
+        pytest.raises(
+            Transient, match=f"{MOUS} is delivered in .* Next: run the same command again, which records"
+        ),
+        recorded(profile, "restore-ous", MOUS),
+    ):
+        monkeypatch.setattr(Catalog, "write", gone)
+    assert len(tried) > 2, "it waits for it for a while"
+
+
+def test_a_refusal_is_told_although_the_catalog_is_away(
+    profile: Profile, hurried: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        caplog.at_level(logging.WARNING),
+        ExitStack() as stack,
+        pytest.raises(Refused, match="proprietary"),
+        refusals_recorded(profile, "restore-ous", MOUS),
+    ):
+        stack.enter_context(away(profile))
+        raise Refused("the data", "proprietary")
+    assert "the refusal is not recorded: the catalog at" in caplog.text
