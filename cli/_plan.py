@@ -18,6 +18,7 @@ from tasks.ngas.client import NgasClient
 from tasks.ngas.model import StoredFile
 from tasks.ngas.store import Store
 from tasks.ppr import xml as ppr_xml
+from tasks.ppr.procedures import procedure_name
 from tasks.restore.plan import Plan
 from tasks.restore.tasks import archive_client, look_up, make_restore_plan
 from tasks.workspace.layout import Area
@@ -25,9 +26,9 @@ from tasks.workspace.layout import Area
 __all__ = ["show"]
 
 
-def show(profile: Profile, mous: str, as_json: bool) -> None:
+def show(profile: Profile, mous: str, procedure: str, as_json: bool) -> None:
     """Print the plan; nothing is written, and only the small manifest is read from NGAS."""
-    observation = EntityId.parse(mous)
+    observation, asked_for = EntityId.parse(mous), procedure_name(procedure)
     decision = decide(look_up(profile, observation), profile.access.projects, datetime.now(UTC))
     if as_json and not decision.restorable:
         print_json(_refusal(profile, decision))
@@ -35,7 +36,7 @@ def show(profile: Profile, mous: str, as_json: bool) -> None:
     client = archive_client(profile)
     with tempfile.TemporaryDirectory() as folder:
         plan = make_restore_plan(
-            profile, observation, lambda file: _brought(client, file, Path(folder, "manifest.xml"))
+            profile, observation, lambda file: _brought(client, file, Path(folder, "manifest.xml")), asked_for
         )
     store = Store(profile.processing.store_directory)
     held = {file.name for file in plan.files if store.held(file.stored)}
@@ -67,6 +68,7 @@ def _as_json(plan: Plan, profile: Profile, held: set[str], request: str) -> dict
         "project": plan.observation.project_code,
         "profile": profile.name,
         "restorable": True,
+        "procedure": plan.procedure.title,
         "casa": plan.casa.model_dump(),
         "calibrated_with": plan.calibrated_with,
         "execution_blocks": [{"uid": block.uid, "session": block.session} for block in plan.blocks],
@@ -100,6 +102,7 @@ def _destination(plan: Plan, profile: Profile) -> Path:
 def _print(plan: Plan, profile: Profile, held: set[str], request: str) -> None:
     console = out()
     console.print(f"{plan.observation.mous} ({plan.observation.project_code}) may be restored", style="bold")
+    console.print(f"  procedure {plan.procedure.title}")
     console.print(f"  in profile {profile.name}, with CASA {plan.casa.version} ({plan.casa.executor})")
     console.print(f"  calibrated with CASA {plan.calibrated_with}; recipe {plan.recipe}")
     console.print(f"  to {_destination(plan, profile)}")

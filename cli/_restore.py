@@ -10,32 +10,36 @@ from blocks.profile import Profile
 from cli._console import out, print_json
 from cli._display import restoring
 from cli._server import start_private_server
+from flows._record import refusals_recorded
 from flows.restore_ous import restore_ous
 from tasks.alma.access import decide, require
 from tasks.alma.ids import EntityId
+from tasks.ppr.procedures import ProcedureName, procedure_name
+from tasks.report.findings import pictured
 from tasks.restore.deliver import Delivered
 from tasks.restore.tasks import look_up
 
 __all__ = ["report", "restore", "run"]
 
 
-def run(profile: Profile, mous: str, again: bool, as_json: bool) -> None:
+def run(profile: Profile, mous: str, again: bool, procedure: str, as_json: bool) -> None:
     """Restore and print where the result is."""
-    report(restore(profile, mous, again), as_json)
+    report(restore(profile, mous, again, procedure_name(procedure)), as_json)
 
 
-def restore(profile: Profile, mous: str, again: bool) -> Delivered:
+def restore(profile: Profile, mous: str, again: bool, procedure: ProcedureName = "hifa_restore") -> Delivered:
     """Restore an observation in this process; a refusal comes before a Prefect server is started.
 
     The run has no heartbeat: who waits for this command sees when it dies, and waiting for the heartbeat's end
     would cost a second.
     """
     observation = EntityId.parse(mous)
-    require(decide(look_up(profile, observation), profile.access.projects, datetime.now(UTC)))
+    with refusals_recorded(profile, restore_ous.name, observation):
+        require(decide(look_up(profile, observation), profile.access.projects, datetime.now(UTC)))
     if not profile.prefect.api_url:
         start_private_server()
     with restoring(), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-        return restore_ous(observation, profile.name, again)
+        return restore_ous(observation, profile.name, procedure, again)
 
 
 def report(done: Delivered, as_json: bool) -> None:
@@ -53,6 +57,8 @@ def report(done: Delivered, as_json: bool) -> None:
         proof = block.proof
         compared = f"reference {proof.reference}" if proof else "not proven"
         console.print(f"  {done.path / 'calibrated' / block.vis}  {proof.rows if proof else 0:,} rows, {compared}")
+    if provenance.images:
+        console.print(f"  {done.path / 'images'}  {pictured(provenance.images)}")
     console.print(f"  report: {done.report}")
 
 
@@ -63,6 +69,7 @@ def _as_json(done: Delivered) -> dict[str, object]:
         "delivery": str(done.path),
         "report": str(done.report),
         "measurement_sets": [str(done.path / "calibrated" / block.vis) for block in provenance.blocks],
+        "images": [str(done.path / "images" / image.name) for image in provenance.images],
         "verdict": provenance.verdict.model_dump(mode="json"),
         "provenance": provenance.model_dump(mode="json"),
     }

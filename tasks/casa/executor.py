@@ -14,12 +14,14 @@ from tasks.casa.request import ERROR, RESULT, STEPS, ChildError, RestoreResult, 
 from tasks.casa.verdict import Evidence, Verdict, judge
 from tasks.errors import Failed, Missing, PpiError, Refused
 
-__all__ = ["ERROR_EXITS", "Block", "StepWatch", "Watch", "child_error", "error_exits", "failure", "judged",
-           "read_result", "recorded", "unreadable"]  # fmt: skip
+__all__ = [
+    "Block", "StepWatch", "Watch", "child_error", "error_exits", "failure", "judged", "read_result", "recorded",
+    "unreadable",
+]  # fmt: skip
 
 Watch = Callable[[str], None]
 """Called with the name of each step as it begins."""
-ERROR_EXITS = "errorexit-*.txt"
+_ERROR_EXITS = "errorexit-*.txt"
 _KINDS: dict[str, type[PpiError]] = {"Refused": Refused, "Missing": Missing, "Failed": Failed}
 
 
@@ -92,7 +94,7 @@ def judged(directory: Path, ended: Exit, rows_promised: int | None, products: tu
 
 def error_exits(*directories: Path) -> tuple[str, ...]:
     """Return the names of the files by which the pipeline tells that it gave up."""
-    return tuple(sorted(path.name for directory in directories for path in directory.glob(ERROR_EXITS)))
+    return tuple(sorted(path.name for directory in directories for path in directory.glob(_ERROR_EXITS)))
 
 
 def recorded(block: Block, directory: Path, ended: Exit, verdict: Verdict) -> BlockRecord:

@@ -24,7 +24,7 @@ from tasks.casa.verdict import run_faults
 from tasks.casa.versions import same_version, version_key
 from tasks.errors import Failed, Missing
 
-__all__ = ["Installation", "find", "prove_block", "run_pipeline"]
+__all__ = ["Installation", "find", "installed", "prove_block", "run_pipeline"]
 
 _SCRIPTS = tuple(
     f"{folder}pipeline/runpipeline.py" for folder in ("", "pipeline/", "lib/py/lib/python3*/site-packages/")
@@ -71,7 +71,7 @@ def find(home: Path | None, version: str) -> Installation:
     Missing
         There is no such version; the error names those that there are.
     """
-    there = list(_installed(home)) if home else []
+    there = list(installed(home)) if home else []
     exact = [each for each in there if version in (each.version, each.root.name)]
     alike = [each for each in there if same_version(each.version, version)]
     if exact or alike:
@@ -165,7 +165,7 @@ def prove_block(
     return recorded(block, directory, ended, judged(directory, run(launch), promised, block.made))
 
 
-def _installed(home: Path) -> Iterator[Installation]:
+def installed(home: Path) -> Iterator[Installation]:
     for program in sorted(home.glob("*/bin/casa")):
         root = program.parents[1]
         scripts = [script for place in _SCRIPTS for script in sorted(root.glob(place))]

@@ -49,11 +49,11 @@ class RestoreParameters(BaseModel):
             The procedure is anything but one `hifa_restoredata` with parameters that are covered.
         """
         names = [command.name for command in procedure.commands]
-        todo = "set ppi.casa.executor = pipeline, or ask for a restore"
+        todo = "set ppi.casa.executor = pipeline, or ask for hifa_restore"
         if names != ["hifa_restoredata"]:
-            raise Refused(
-                f"procedure {procedure.title}", f"casatasks covers no {', '.join(names) or 'commands'}", todo
-            )
+            others = dict.fromkeys(name for name in names if name != "hifa_restoredata")
+            uncovered = ", ".join(others) or "second hifa_restoredata"
+            raise Refused(f"procedure {procedure.title}", f"casatasks covers no {uncovered}", todo)
         given = dict(procedure.commands[0].parameters)
         try:
             return cls.model_validate({name: given[name] for name in given if name not in _PLACES})

@@ -51,6 +51,10 @@ class Reply:
     """The symbol inside the message, e.g. `NGAMS_ER_UNAVAIL_FILE`; empty when there is none."""
     code: int | None
     """The number inside the message; None when there is none."""
+    state: str
+    """The server's, e.g. `ONLINE`; empty when it is not told."""
+    version: str
+    """The server's software; empty when it is not told."""
     files: tuple[FileEntry, ...]
 
 
@@ -73,6 +77,8 @@ def read_reply(document: bytes, what: str) -> Reply:
         message=message,
         error=found[1] if found else "",
         code=int(found[2]) if found else None,
+        state=status.get("State", ""),
+        version=status.get("Version", ""),
         files=tuple(_entry_of_element(each, what) for each in root.iter() if local_name(each) == "FileStatus"),
     )
 

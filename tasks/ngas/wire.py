@@ -27,6 +27,7 @@ _MAX_REDIRECTS: Final = 5
 _EXCERPT: Final = 1 << 16
 _BUSY: Final = frozenset({408, 429, 500, 502, 503, 504})
 _REASONS: Final[Mapping[str, str]] = {
+    "NameResolutionError": "no host has this name",
     "connect timeout": "it does not answer: no connection within the time-out",
     "Read timed out": "it stalled: no byte within the time-out",
     "Connection refused": "it refused the connection",

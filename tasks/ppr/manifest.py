@@ -16,7 +16,7 @@ from tasks.ppr._elements import attribute, children, refuse, root_of
 from tasks.ppr.model import Line, Text, refusal
 from tasks.xml import local_name
 
-__all__ = ["Manifest", "ManifestBlock", "ManifestSession", "read", "write"]
+__all__ = ["Manifest", "ManifestBlock", "ManifestSession", "read", "read_images", "write"]
 
 
 def _measurement_set(name: str) -> str:
@@ -100,6 +100,18 @@ def read(document: bytes) -> Manifest:
         )
     except ValidationError as error:
         raise refusal("the pipeline manifest cannot be used", error) from error
+
+
+def read_images(document: bytes) -> tuple[str, ...]:
+    """Read only the names of the images that a manifest lists; that of an imaging run need not calibrate anything.
+
+    Raises
+    ------
+    Refused
+        It is not safe, well-formed XML, or not a manifest.
+    """
+    root = root_of(document, "piperesults")
+    return tuple(attribute(element, "name") for element in root.iter() if local_name(element) == "image")
 
 
 def _versions(manifest: Manifest) -> Iterator[tuple[str, str]]:

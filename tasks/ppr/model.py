@@ -123,6 +123,11 @@ class Procedure(_Frozen):
     title: Text
     commands: tuple[Command, ...] = Field(min_length=1)
 
+    @property
+    def exports(self) -> bool:
+        """Whether it makes products of its own, beside the measurement sets."""
+        return any(command.name.endswith("_exportdata") for command in self.commands)
+
 
 class DataSet(_Frozen):
     """The data: one scheduling block's execution blocks."""

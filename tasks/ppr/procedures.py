@@ -5,9 +5,16 @@ A restore has no recipe at the observatory: it is the one command with which the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Literal
+
+from tasks.errors import Refused
 from tasks.ppr.model import Command, Procedure
 
-__all__ = ["CALIBRATE", "CALIBRATE_AND_IMAGE", "IMAGE", "RESTORE"]
+__all__ = ["CALIBRATE", "CALIBRATE_AND_IMAGE", "IMAGE", "OF_RESTORE", "RESTORE", "ProcedureName", "procedure_name"]
+
+ProcedureName = Literal["hifa_restore", "hifa_image"]
+"""What a restore may be asked to do."""
 
 
 def _plain(names: str) -> tuple[Command, ...]:
@@ -52,3 +59,21 @@ IMAGE = Procedure(title="hifa_image", commands=(*_plain("hifa_restoredata"), *_S
 
 CALIBRATE_AND_IMAGE = Procedure(title="hifa_calimage", commands=(*_CALIBRATION, *_plain("breakpoint"), *_IMAGING))
 """Calibrate from the raw data, then image."""
+
+OF_RESTORE: Mapping[ProcedureName, Procedure] = {"hifa_restore": RESTORE, "hifa_image": IMAGE}
+"""The procedures that begin with the archived calibration, by name."""
+
+
+def procedure_name(text: str) -> ProcedureName:
+    """Return the name of a procedure that a restore may be asked to do.
+
+    Raises
+    ------
+    Refused
+        There is no such procedure; the error names those that there are.
+    """
+    for name in OF_RESTORE:
+        if name == text:
+            return name
+    known = " or ".join(OF_RESTORE)
+    raise Refused(f"procedure {text!r}", "a restore knows none of that name", f"name {known}")

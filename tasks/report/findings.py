@@ -11,9 +11,12 @@ from tasks.casa.launch import Exit
 from tasks.casa.proof import FieldFlags, Proof, Reference
 from tasks.casa.verdict import Outcome
 from tasks.report.units import count, percent, rate, size
-from tasks.workspace.provenance import BlockRecord, Input, Provenance
+from tasks.workspace.provenance import BlockRecord, Image, Input, Provenance
 
-__all__ = ["comparison", "ended", "fetched", "flag_rows", "flagged_range", "flags_overall", "proven", "reasons"]
+__all__ = [
+    "comparison", "ended", "fetched", "flag_rows", "flagged_range", "flags_overall", "pictured", "proven",
+    "reasons",
+]  # fmt: skip
 
 _MOST_NAMED: Final = 3
 """Of so many execution blocks the names are given; of more the number."""
@@ -85,6 +88,15 @@ def _files(inputs: list[Input]) -> str:
 
 def _mean_rate(inputs: list[Input]) -> str:
     return rate(sum(item.size for item in inputs), sum(item.seconds for item in inputs))
+
+
+def pictured(images: tuple[Image, ...]) -> str:
+    """Say how many images there are, and how large they are with all that explains them."""
+    number = sum(image.name.endswith(".fits") for image in images)
+    noun = "image" if number == 1 else "images"
+    others = len(images) - number
+    beside = f", and {others} more {'file' if others == 1 else 'files'}" if others else ""
+    return f"{number} {noun}{beside} ({size(sum(image.size for image in images))})"
 
 
 def flag_rows(proof: Proof) -> list[tuple[str, dict[int, FieldFlags]]]:

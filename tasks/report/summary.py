@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from tasks.report.findings import comparison, fetched, proven, reasons
+from tasks.report.findings import comparison, fetched, pictured, proven, reasons
 from tasks.report.units import count, duration, size
 from tasks.workspace.provenance import BlockRecord, Provenance
 
@@ -16,13 +16,15 @@ _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:@$=\"^])")
 _MOST_REASONS: Final = 12
 
 
-def markdown(provenance: Provenance) -> str:
+def markdown(provenance: Provenance, page: str | None = None) -> str:
     """Render the summary.
 
     Parameters
     ----------
     provenance
         The record of the delivery, or of an attempt that failed.
+    page
+        Where browsers see the whole report; its URL has no brackets in it.
 
     Returns
     -------
@@ -32,7 +34,9 @@ def markdown(provenance: Provenance) -> str:
     made = f"profile {provenance.profile}, CASA {provenance.casa_version}, {provenance.executor}"
     sections = (
         f"# {provenance.verdict.outcome.value.capitalize()}: {_text(provenance.observation)}",
+        f"[Open the report](<{page}>)." if page else "",
         f"Project {_text(provenance.project)}. {proven(provenance.blocks)}.",
+        f"{pictured(provenance.images)}." if provenance.images else "",
         _reasons(provenance),
         _table(("Execution block", "Session", "Verdict", "Rows", "Reference", "CASA time", "Memory"),
                map(_block, provenance.blocks)),

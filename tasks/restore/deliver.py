@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict
 
 from tasks.casa.record import BlockRecord
 from tasks.casa.verdict import Outcome, Verdict, worst
+from tasks.errors import Failed
 from tasks.report import page
 from tasks.restore.gather import request_path
 from tasks.restore.plan import Plan
+from tasks.workspace import images
 from tasks.workspace.delivery import Staging
 from tasks.workspace.layout import Area, Tree
 from tasks.workspace.provenance import Input, Provenance, StageTime
@@ -77,20 +79,38 @@ def deliver(
     staging.take_products([file.name for file in plan.products], request)
     for block in blocks:
         staging.take_block(block.vis)
-    provenance = _provenance(plan, run, inputs, blocks, request)
+    imaged = _imaged(plan, tree)
+    if imaged.images:
+        staging.take_images()
+    provenance = _provenance(plan, run, inputs, blocks, imaged, request)
     pictures = {path.name: path.read_bytes() for path in sorted((staging.root / "qa").glob("*.png"))}
     staging.finish(provenance, page.render(provenance, pictures))
     area.discard(observation.mous, plan.key, observation.project_code, provenance.finished)
     return Delivered(path=staging.destination, provenance=provenance)
 
 
+def _imaged(plan: Plan, tree: Tree) -> images.Imaged:
+    if not plan.procedure.exports:
+        return images.Imaged(images=())
+    if imaged := images.finished(tree):
+        return imaged
+    raise Failed(f"the images of {plan.observation.mous}", f"they are not all in {tree.images}", "run again")
+
+
 def _provenance(
-    plan: Plan, run: Run, inputs: tuple[Input, ...], blocks: tuple[BlockRecord, ...], request: Path
+    plan: Plan,
+    run: Run,
+    inputs: tuple[Input, ...],
+    blocks: tuple[BlockRecord, ...],
+    imaged: images.Imaged,
+    request: Path,
 ) -> Provenance:
     return Provenance(
         observation=plan.observation.mous,
         project=plan.observation.project_code,
         key=plan.key,
+        procedure=plan.procedure.title,
+        covers=plan.covers,
         finished=datetime.now(UTC),
         ppi_version=importlib.metadata.version("ppi"),
         casa_version=plan.casa.version,
@@ -100,11 +120,12 @@ def _provenance(
         ppr_sha256=hashlib.sha256(request.read_bytes()).hexdigest(),
         inputs=inputs,
         blocks=blocks,
-        verdict=_verdict(plan, blocks),
+        images=imaged.images,
+        verdict=_verdict((*plan.caveats, *imaged.caveats), blocks),
         **run.model_dump(),
     )
 
 
-def _verdict(plan: Plan, blocks: tuple[BlockRecord, ...]) -> Verdict:
-    of_plan = Verdict(outcome=Outcome.CAVEATS if plan.caveats else Outcome.SUCCESS, reasons=plan.caveats)
-    return worst((of_plan, *(block.verdict for block in blocks)))
+def _verdict(caveats: tuple[str, ...], blocks: tuple[BlockRecord, ...]) -> Verdict:
+    of_all = Verdict(outcome=Outcome.CAVEATS if caveats else Outcome.SUCCESS, reasons=caveats)
+    return worst((of_all, *(block.verdict for block in blocks)))

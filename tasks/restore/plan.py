@@ -17,7 +17,7 @@ from tasks.alma.ids import EntityId
 from tasks.alma.model import ArchiveFile, ObservingUnitSet
 from tasks.casa.executor import Block
 from tasks.casa.versions import require_restorable_with
-from tasks.casa.wheels import RECIPE, RestoreParameters
+from tasks.casa.wheels import RECIPE
 from tasks.errors import Missing, Refused
 from tasks.ngas.client import NgasClient
 from tasks.ngas.model import StoredFile
@@ -25,7 +25,7 @@ from tasks.ppr import manifest as manifests
 from tasks.ppr.compose import compose
 from tasks.ppr.manifest import Manifest, ManifestBlock, ManifestSession
 from tasks.ppr.model import Ppr, Procedure
-from tasks.ppr.procedures import RESTORE
+from tasks.ppr.procedures import IMAGE, RESTORE
 
 __all__ = ["Casa", "Plan", "PlannedBlock", "PlannedFile", "make_plan", "read_manifest"]
 
@@ -37,8 +37,8 @@ _EXTRAS = (
 
 _PREFIX = "member."
 """What the archive puts before the names that the pipeline gave."""
-_SPACE_FACTOR = 4
-"""Measured: 3.4 bytes are written for each byte of raw data."""
+_SPACE_FACTOR, _SPACE_FACTOR_OF_IMAGING = 4, 8
+"""A restore writes 3.4 bytes for each byte of raw data (measured); imaging copies the targets twice (a guess)."""
 _SAFE_NAME = re.compile(r"\w[\w.+=@-]*")
 
 
@@ -118,8 +118,8 @@ class Plan(_Frozen):
 
     @property
     def space(self) -> int:
-        """Bytes that the restore writes: stored and unpacked files, measurement sets with two data columns."""
-        return _SPACE_FACTOR * self.size
+        """Bytes that it writes: stored and unpacked files, measurement sets with two data columns, and images."""
+        return self.size * (_SPACE_FACTOR_OF_IMAGING if self.procedure.exports else _SPACE_FACTOR)
 
     @property
     def recipe(self) -> str:
@@ -134,6 +134,11 @@ class Plan(_Frozen):
             del file["stored"]["server"]
         text = json.dumps([self.observation.mous, self.recipe, decisive], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def covers(self) -> tuple[str, ...]:
+        """Keys of the plans whose results are all among those of this one: images come of a restore."""
+        return (self.model_copy(update={"procedure": RESTORE}).key,) if self.procedure == IMAGE else ()
 
     def relative_path(self, stamp: datetime) -> str:
         """Return the RelativePath of an attempt that is begun at `stamp`."""
@@ -177,19 +182,22 @@ def read_manifest(
 
 
 def make_plan(
-    observation: ObservingUnitSet, manifest: Manifest, manifest_file: PlannedFile, client: NgasClient, casa: Casa
+    observation: ObservingUnitSet,
+    manifest: Manifest,
+    manifest_file: PlannedFile,
+    client: NgasClient,
+    casa: Casa,
+    procedure: Procedure = RESTORE,
 ) -> Plan:
     """Plan a restore from the archive's tables and the calibration's manifest.
 
     Raises
     ------
     Refused
-        The calibration and the archive disagree on a session, CASA is too old, or a command is not covered.
+        The calibration and the archive disagree on a session, or CASA is too old.
     Missing
         A file that is needed is not in the archive.
     """
-    if casa.executor == "casatasks":
-        RestoreParameters.of(RESTORE)
     caveats = require_restorable_with(casa.version, manifest.casa_version)
     pairs = tuple(_matched(observation, manifest))
     raws = _raw_files(observation, pairs)
@@ -205,7 +213,7 @@ def make_plan(
         observation=observation,
         casa=casa,
         calibrated_with=manifest.casa_version,
-        procedure=RESTORE,
+        procedure=procedure,
         blocks=blocks,
         products=products,
         caveats=caveats + absent + _unused(observation, blocks) + _unchecked(products, blocks),

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tasks import disk
 from tasks.casa import pipeline, wheels
-from tasks.casa.executor import ERROR_EXITS, Block, Watch, failure
+from tasks.casa.executor import Block, Watch, failure
 from tasks.casa.launch import Exit
 from tasks.casa.record import RECORD, BlockRecord
 from tasks.casa.verdict import Outcome
 from tasks.restore.plan import Plan, PlannedBlock
-from tasks.workspace import stored
+from tasks.workspace import images, stored
 from tasks.workspace.layout import Tree
 
 __all__ = ["CasaSettings", "restore_block", "restore_with_pipeline"]
@@ -67,29 +68,40 @@ def restore_block(plan: Plan, planned: PlannedBlock, tree: Tree, casa: CasaSetti
 def restore_with_pipeline(
     plan: Plan, request: Path, tree: Tree, casa: CasaSettings, watch: Watch
 ) -> tuple[BlockRecord, ...]:
-    """Restore all execution blocks with the pipeline, unless they are finished; prove each of them.
+    """Restore all execution blocks with the pipeline, and image them where the plan says so; prove each of them.
+
+    Nothing is done where all of it is finished.
 
     Raises
     ------
     Failed
-        The pipeline ended badly, or the verdict on an execution block is bad.
+        The pipeline ended badly, the verdict on an execution block is bad, or an image is missing.
     """
     blocks = [planned.block() for planned in plan.blocks]
     records = [_finished(tree, block) for block in blocks]
-    if all(records):
+    if all(records) and (not plan.procedure.exports or images.finished(tree)):
         return tuple(record for record in records if record)
-    installation = pipeline.find(casa.home, plan.casa.version)
-    _clear(tree, request)
+    run = partial(_run, pipeline.find(casa.home, plan.casa.version), plan, request, tree, casa)
+    _clear(plan, tree, request)
     watch("pipeline")
-    ended = pipeline.run_pipeline(
+    if not plan.procedure.exports:
+        ended = run()
+    else:
+        with images.exporting(tree) as directory:
+            ended = run()
+        images.take(directory, tree, plan.observation.mous)
+    return tuple(_proven(block, ended, tree, casa, watch) for block in blocks)
+
+
+def _run(installation: pipeline.Installation, plan: Plan, request: Path, tree: Tree, casa: CasaSettings) -> Exit:
+    return pipeline.run_pipeline(
         installation,
         request,
         tree.root,
         tree.working,
         measures=casa.measures,
-        timeout_seconds=casa.timeout_seconds * len(blocks),
+        timeout_seconds=casa.timeout_seconds * len(plan.blocks),
     )
-    return tuple(_proven(block, ended, tree, casa, watch) for block in blocks)
 
 
 def _proven(block: Block, ended: Exit, tree: Tree, casa: CasaSettings, watch: Watch) -> BlockRecord:
@@ -128,10 +140,9 @@ def _settled(record: BlockRecord, directory: Path, tree: Tree, block: Block) -> 
     return record
 
 
-def _clear(tree: Tree, request: Path) -> None:
+def _clear(plan: Plan, tree: Tree, request: Path) -> None:
     """Take away what an earlier run of the pipeline left: each wants an empty directory and its own signs."""
-    for path in tree.working.iterdir():
-        if path != request and path.name != "attempts":
+    kept = {request, tree.working / "attempts", *(tree.products / file.name for file in plan.products)}
+    for path in (*tree.working.iterdir(), *tree.products.iterdir()):
+        if path not in kept:
             disk.remove(path) if path.is_dir() else path.unlink()
-    for path in tree.products.glob(ERROR_EXITS):
-        path.unlink()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from blocks.current import current
 from blocks.profile import Casa as CasaProfile
 from blocks.profile import Profile
 from tasks._task import task
@@ -17,9 +18,11 @@ from tasks.casa import pipeline
 from tasks.casa.environment import measures_directory
 from tasks.casa.record import BlockRecord
 from tasks.casa.versions import casa_for
+from tasks.casa.wheels import RestoreParameters
 from tasks.ngas.client import NgasClient
 from tasks.ngas.model import StoredFile
 from tasks.ngas.store import Store
+from tasks.ppr.procedures import OF_RESTORE, ProcedureName
 from tasks.progress import Event, tell
 from tasks.restore import gather, process
 from tasks.restore.deliver import Delivered, Run, deliver
@@ -56,42 +59,55 @@ def look_up(profile: Profile, mous: EntityId) -> ObservingUnitSet:
     return archive.observing_unit_set(mous)
 
 
-def make_restore_plan(profile: Profile, mous: EntityId, fetch: Callable[[StoredFile], Path]) -> Plan:
+def make_restore_plan(
+    profile: Profile,
+    mous: EntityId,
+    fetch: Callable[[StoredFile], Path],
+    procedure: ProcedureName = "hifa_restore",
+) -> Plan:
     """Look up, decide and plan.
 
     Parameters
     ----------
     fetch
         Brings the manifest to a local file.
+    procedure
+        What is to be done.
 
     Raises
     ------
     Refused
-        The profile may not restore it; nothing was fetched.
+        The profile may not restore it, or its CASA does not cover the procedure; nothing was fetched.
     Missing
         The CASA that is to do it is not installed; nothing but the manifest was fetched.
     """
     observation = look_up(profile, mous)
     require(decide(observation, profile.access.projects, datetime.now(UTC)))
+    if profile.casa.executor == "casatasks":
+        RestoreParameters.of(OF_RESTORE[procedure])
     client = archive_client(profile)
     manifest_file, manifest = read_manifest(observation, client, fetch)
     casa = _planned_casa(profile.casa, manifest.casa_version)
-    return make_plan(observation, manifest, manifest_file, client, casa)
+    return make_plan(observation, manifest, manifest_file, client, casa, OF_RESTORE[procedure])
 
 
 @task("plan {mous}")
-def plan_restore(profile: str, mous: EntityId) -> Plan:
+def plan_restore(profile: str, mous: EntityId, procedure: ProcedureName) -> Plan:
     """Plan the restore of an observation; see `tasks.restore.plan`."""
     tell(Event("plan", str(mous), "look up"))
-    environment = Profile.load(profile)
+    environment = current(profile)
     store, client = Store(environment.processing.store_directory), archive_client(environment)
-    return make_restore_plan(environment, mous, lambda file: store.fetch(client, file, lambda _: None).path)
+
+    def fetch(file: StoredFile) -> Path:
+        return store.fetch(client, file, lambda _: None).path
+
+    return make_restore_plan(environment, mous, fetch, procedure)
 
 
 @task("write the processing request")
 def write_request(profile: str, plan: Plan, tree: Tree) -> Path:
     """Write the PPR; see `tasks.restore.gather`."""
-    return gather.write_request(plan, tree, Profile.load(profile).site, "ppi")
+    return gather.write_request(plan, tree, current(profile).site, "ppi")
 
 
 @task("fetch the calibration products")
@@ -130,7 +146,7 @@ def deliver_blocks(
 
 
 def _archive(profile: str) -> tuple[Store, NgasClient]:
-    environment = Profile.load(profile)
+    environment = current(profile)
     return Store(environment.processing.store_directory), archive_client(environment)
 
 
@@ -142,7 +158,7 @@ def _planned_casa(settings: CasaProfile, calibrated: str) -> Casa:
 
 
 def _casa(profile: str) -> process.CasaSettings:
-    casa = Profile.load(profile).casa
+    casa = current(profile).casa
     return process.CasaSettings(measures_directory(casa.measures_directory), casa.timeout_seconds, casa.home)
 
 

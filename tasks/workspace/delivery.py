@@ -3,6 +3,7 @@
 ::
 
     calibrated/     the measurement sets, with their flag versions
+    images/         what the pipeline made of them, where images were asked for
     calibration/    what the archive holds of the calibration, as it was used
     log/            CASA's logs, one folder an execution block
     script/         the PPR and the pipeline's scripts
@@ -34,7 +35,7 @@ _BY_ENDING = {
 
 
 def delivered(destination: Path, key: str) -> Provenance | None:
-    """Return the provenance of a finished delivery with this key, or None.
+    """Return the provenance of a finished delivery that has this key, or covers it; or None.
 
     Raises
     ------
@@ -45,7 +46,7 @@ def delivered(destination: Path, key: str) -> Provenance | None:
     if not path.exists():
         return None
     provenance = stored.read(Provenance, path)
-    return provenance if provenance.key == key else None
+    return provenance if key in (provenance.key, *provenance.covers) else None
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,10 @@ class Staging:
         for name in (CASA_LOG, STEPS, "stdout.txt", "stderr.txt"):
             _copy(finished / name, log / name)
         _copy(finished / f"{vis}.png", self.root / "qa" / f"{vis}.png")
+
+    def take_images(self) -> None:
+        """Move what the pipeline exported."""
+        disk.settle(self.tree.exported, self.root / "images")
 
     def take_products(self, names: Iterable[str], request: Path) -> None:
         """Copy the calibration products and the PPR."""

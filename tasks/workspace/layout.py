@@ -8,6 +8,7 @@
             rawdata/  working/  products/
             working/<eb>/                       a finished execution block; record.json in it is written last
             working/attempts/<eb>.<n>/          an unfinished one
+            working/images/                     what was made of them, where images were asked for
         delivery/                               the delivery in the making
     <root>/delivered/<project>/MOUS_…/          the named destination
 """
@@ -93,6 +94,16 @@ class Tree:
         """Where the archive's calibration products are placed."""
         return self.mous / "products"
 
+    @property
+    def images(self) -> Path:
+        """Where finished images are, with their record; see `tasks.workspace.images`."""
+        return self.working / "images"
+
+    @property
+    def exported(self) -> Path:
+        """The files that the pipeline exported, until they are delivered."""
+        return self.images / "files"
+
     def finished(self, name: str) -> Path:
         """Return the directory of a finished execution block."""
         return self.working / name
@@ -119,9 +130,14 @@ class Area:
 
     root: Path
 
+    @property
+    def deliveries(self) -> Path:
+        """Where everything is delivered."""
+        return self.root / "delivered"
+
     def destination(self, project: str, mous: EntityId) -> Path:
         """Return where the observation is delivered."""
-        return self.root / "delivered" / project / f"MOUS_{mous.file_form}"
+        return self.deliveries / project / f"MOUS_{mous.file_form}"
 
     def make(self) -> None:
         """Make the area, for its owner alone, if it is not there."""

@@ -13,7 +13,7 @@ from tasks.casa.record import BlockRecord
 from tasks.casa.verdict import Verdict
 from tasks.progress import Event, tell
 
-__all__ = ["BlockRecord", "Clock", "Input", "Provenance", "StageTime"]
+__all__ = ["BlockRecord", "Clock", "Image", "Input", "Provenance", "StageTime"]
 
 
 class _Frozen(BaseModel):
@@ -42,6 +42,22 @@ class Input(_Frozen):
     checksum: str | None
     server: str | None
     seconds: float
+
+
+class Image(_Frozen):
+    """An image, or a file that the pipeline exported with the images.
+
+    Parameters
+    ----------
+    name
+        Its path in ``images/``.
+    size, sha256
+        Bytes, and their hash.
+    """
+
+    name: str
+    size: int
+    sha256: str
 
 
 class StageTime(_Frozen):
@@ -80,14 +96,18 @@ class Provenance(_Frozen):
         Id of the Prefect flow run that delivered it; None outside one.
     key
         Hash of everything that decides the result; the same key makes the same bytes.
+    procedure
+        What was asked for.
+    covers
+        Keys of what it is as well: with images it is also the delivery of a restore without.
     started, finished
         When the delivering run began and ended, UTC.
     ppi_version, casa_version, calibrated_with, executor, recipe
         The software that made it, and the CASA of the original calibration.
     ppr_sha256
         Hash of the PPR in ``script/``.
-    inputs, blocks, stages
-        What went in, what became of each execution block, and the time of each stage.
+    inputs, blocks, images, stages
+        What went in, what became of each execution block, what was made of them, and the time of each stage.
     verdict
         The verdict on the whole.
     """
@@ -97,6 +117,8 @@ class Provenance(_Frozen):
     profile: str
     flow_run: str | None
     key: str
+    procedure: str = "hifa_restore"
+    covers: tuple[str, ...] = ()
     started: datetime
     finished: datetime
     ppi_version: str
@@ -107,5 +129,6 @@ class Provenance(_Frozen):
     ppr_sha256: str
     inputs: tuple[Input, ...]
     blocks: tuple[BlockRecord, ...]
+    images: tuple[Image, ...] = ()
     stages: tuple[StageTime, ...]
     verdict: Verdict

@@ -2,7 +2,8 @@
 
 Installed as ``bin/casa`` of a directory in which `behaviour.json` says how it is to behave, and where the
 measurement sets lie that a real restore has made. It takes the command line and the directories that the
-observatory's pipeline takes and no others, and writes down in `seen.jsonl` what it was given.
+observatory's pipeline takes and no others, and writes down in `seen.jsonl` what it was given. Where the PPR asks
+for it, it exports images as the pipeline does, and, as that of Cycle 5, the calibration over what is there.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from xml.etree import ElementTree
 INSTALLATION = Path(__file__).resolve().parents[1]
 BEHAVIOUR = json.loads((INSTALLATION / "behaviour.json").read_text())
 ACT = BEHAVIOUR["act"]
+IMAGES = ("cont", "cube")
 
 
 def arguments() -> argparse.Namespace:
@@ -63,6 +65,32 @@ def restore(blocks: list[str], mous: Path, logfile: Path) -> None:
                 shutil.copytree(source, working / name)
 
 
+def export(commands: list[str], mous: Path) -> None:
+    products, stem = mous / "products", f"{mous.name.removeprefix('MOUS_')}"
+    for path in products.glob("*.caltables.tgz"):
+        path.write_bytes(b"exported anew")
+    images = [] if ACT == "no image" else [f"{stem}.target_sci.spw16.{kind}.I.pbcor.fits" for kind in IMAGES]
+    for number, name in enumerate(images):
+        (products / name).write_bytes(fits(number))
+        if ACT == "hang in an image":
+            os.truncate(products / name, 3000)
+            misbehave(mous, Path())
+    if ACT == "half an image":
+        os.truncate(products / images[-1], 3000)
+    if ACT == "an image less":
+        (products / images[-1]).unlink()
+    listed = "".join(f'<image name="{name}" imtype="target"/>' for name in images)
+    written = f'<piperesults name="{stem}"><ous name="{stem}">{listed}</ous></piperesults>'
+    (products / f"{stem}.hifa_image.pipeline_manifest.xml").write_text(written)
+    (products / f"{stem}.hifa_image.weblog.tgz").write_text(" ".join(commands))
+
+
+def fits(number: int) -> bytes:
+    cards = {"SIMPLE": "T", "BITPIX": -32, "NAXIS": 2, "NAXIS1": 40, "NAXIS2": 30}
+    header = "".join(f"{name:8}= {value:>20}".ljust(80) for name, value in cards.items()) + "END".ljust(80)
+    return header.ljust(2880).encode() + (bytes([number]) * 4800).ljust(5760, b"\0")
+
+
 def misbehave(mous: Path, logfile: Path) -> None:
     name = time.strftime("errorexit-%Y%m%dT%H%M%S.txt", time.gmtime())
     if ACT in ("working", "products"):
@@ -75,7 +103,7 @@ def misbehave(mous: Path, logfile: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     elif ACT == "status":
         sys.exit(1)
-    elif ACT == "hang":
+    elif ACT in ("hang", "hang in an image"):
         subprocess.Popen(["sleep", "4719"], start_new_session=True)
         time.sleep(4719)
     elif ACT == "no log":
@@ -96,6 +124,9 @@ def main() -> None:
     mous = Path(os.environ["SCIPIPE_ROOTDIR"], relative)
     os.chdir(mous / "working")
     restore([str(element.text) for element in ppr.iter("AsdmDiskName")], mous, logfile)
+    commands = [str(element.text) for element in ppr.iter("Command")]
+    if "hifa_exportdata" in commands:
+        export(commands, mous)
     misbehave(mous, logfile)
 
 

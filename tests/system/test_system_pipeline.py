@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ from typing import Any
 
 import psutil
 import pytest
-from environments import MOUS, PROPRIETARY, MakeEnvironment
+from environments import MOUS, PROPRIETARY, Environment, MakeEnvironment
 from gathered import Gathered, gathered, unwatched
 
 from deployments.local.observatory.build import Observatory
@@ -27,9 +28,11 @@ from tasks.casa.environment import child_environment, measures_directory
 from tasks.casa.proof import Reference
 from tasks.casa.record import BlockRecord
 from tasks.casa.verdict import Outcome
-from tasks.errors import Failed, Missing
+from tasks.errors import Failed, Missing, Refused
+from tasks.ppr.procedures import IMAGE
 from tasks.restore import gather, process
 from tasks.restore.plan import Casa
+from tasks.workspace import images
 
 VERSION = "6.7.0-31"
 STAND_IN = Path(__file__).with_name("standin_casa.py")
@@ -116,6 +119,14 @@ def control(base: Gathered, tmp_path: Path) -> Gathered:
 
 
 @pytest.fixture
+def imaging(control: Gathered) -> Gathered:
+    """The same observation, of which images are asked for."""
+    asked = replace(control, plan=control.plan.model_copy(update={"procedure": IMAGE}))
+    gather.write_request(asked.plan, asked.tree, "TEST", "ppi")
+    return asked
+
+
+@pytest.fixture
 def casa(tmp_path: Path, made: Path) -> Installed:
     return installed(tmp_path / "packages", made)
 
@@ -179,6 +190,43 @@ def test_what_it_makes_is_proven_and_not_made_again(control: Gathered, casa: Ins
     assert "measurespath" in log, "the log of the proof follows"
     assert run(control, casa) == record
     assert len(casa.seen()) == 1
+
+
+def test_images_are_made_of_what_is_proven_and_not_made_again(imaging: Gathered, casa: Installed) -> None:
+    before = {path.name: path.read_bytes() for path in imaging.tree.products.iterdir()}
+    record = run(imaging, casa)
+    assert record.proof
+    assert record.proof.reference is Reference.EQUAL
+    assert {path.name: path.read_bytes() for path in imaging.tree.products.iterdir()} == before
+    made = images.finished(imaging.tree)
+    assert made
+    assert made.caveats == ()
+    assert sum(image.name.endswith(".fits") for image in made.images) == 2
+    (weblog,) = imaging.tree.exported.glob("*.weblog.tgz")
+    assert weblog.read_text().split() == [command.name for command in IMAGE.commands]
+    assert run(imaging, casa) == record
+    assert len(casa.seen()) == 1
+
+
+@pytest.mark.parametrize(
+    ("act", "reason"),
+    [
+        ("no image", "the pipeline exported no image (*.fits)"),
+        ("half an image", ".cube.I.pbcor.fits: it has 3000 bytes, and its headers promise 8640"),
+        ("an image less", ".cube.I.pbcor.fits is not there, but"),
+        ("severe", "SEVERE in the log: applycal::::casa"),
+    ],
+)
+def test_images_that_are_not_whole_fail_and_do_not_condemn_the_next_run(
+    imaging: Gathered, casa: Installed, act: str, reason: str
+) -> None:
+    casa.behave(act)
+    (found,) = reasons(imaging, casa)
+    assert reason in found
+    assert not imaging.tree.images.exists()
+    casa.behave()
+    assert run(imaging, casa).verdict.outcome is Outcome.SUCCESS
+    assert images.finished(imaging.tree)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -324,3 +372,66 @@ def test_ppi_restores_with_it_and_goes_on_after_a_kill(
     assert [block["proof"]["reference"] for block in provenance["blocks"]] == ["equal"] * 4
     assert len(environment.retrieved()) == len(set(environment.retrieved()))
     assert len(casa.seen()) == 2
+
+
+def test_ppi_images_after_a_kill_and_no_image_is_lost_to_a_later_restore(
+    make_environment: MakeEnvironment, casa: Installed
+) -> None:
+    environment = make_environment(
+        casa_executor="pipeline", casa_home=str(casa.home), casa_defaultVersion=VERSION, casa_timeoutSeconds="60",
+        access_projects="*",
+    )  # fmt: skip
+    restored = delivered_by(environment, "restore", PROPRIETARY)
+    assert restored["images"] == []
+    store = {path: path.read_bytes() for path in environment.area.glob("store/**/content")}
+
+    casa.behave("hang in an image")
+    asked_for = ("restore", PROPRIETARY, "--procedure", "hifa_image")
+    killed = subprocess.Popen(
+        environment.command(*asked_for), env=environment.variables, stderr=subprocess.DEVNULL
+    )
+    assert until(lambda: bool(sleepers()) or killed.poll() is not None, 60)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait(10)
+    assert until(lambda: not sleepers(), 10)
+    provenance = Path(restored["delivery"], "provenance.json")
+    assert json.loads(provenance.read_text()) == restored["provenance"], "it stands until the other one is whole"
+
+    casa.behave()
+    imaged = delivered_by(environment, *asked_for)
+    assert imaged["verdict"]["outcome"] == "success"
+    assert (imaged["provenance"]["procedure"], imaged["delivery"]) == ("hifa_image", restored["delivery"])
+    for path, image in zip(map(Path, imaged["images"]), imaged["provenance"]["images"], strict=True):
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == image["sha256"]
+        assert image["sha256"] in Path(imaged["report"]).read_text()
+    assert sum(name.endswith(".fits") for name in imaged["images"]) == 2
+    assert all(Path(path).is_dir() for path in imaged["measurement_sets"])
+    (tables,) = Path(imaged["delivery"], "calibration").glob("*.caltables.tgz")
+    assert tables.read_bytes() in store.values(), "what the archive holds, and not what was exported over it"
+    assert {path: path.read_bytes() for path in environment.area.glob("store/**/content")} == store
+
+    assert delivered_by(environment, "restore", PROPRIETARY) == imaged
+    assert len(casa.seen()) == 3
+
+
+def delivered_by(environment: Environment, *arguments: str) -> dict[str, Any]:
+    ended = environment.ppi(*arguments, "--json")
+    assert ended.returncode == 0, ended.stderr
+    found: dict[str, Any] = json.loads(ended.stdout)
+    return found
+
+
+def test_a_procedure_that_cannot_be_done_is_refused_before_anything_is_fetched(
+    make_environment: MakeEnvironment,
+) -> None:
+    environment = make_environment(access_projects="*")
+    for command in ("plan", "restore"):
+        ended = environment.ppi(command, PROPRIETARY, "--procedure", "hifa_image")
+        assert ended.returncode == Refused.exit_code, ended.stderr
+        assert "procedure hifa_image: casatasks covers no hif_checkproductsize, hif_mstransform" in ended.stderr
+        assert "Next: set ppi.casa.executor = pipeline" in ended.stderr
+        ended = environment.ppi(command, PROPRIETARY, "--procedure", "hifa_cal")
+        assert ended.returncode == Refused.exit_code, ended.stderr
+        assert "procedure 'hifa_cal'" in ended.stderr
+        assert "hifa_restore or hifa_image" in ended.stderr
+    assert environment.retrieved() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,7 @@ from tasks.ppr import (
     read,
     write,
 )
+from tasks.ppr.procedures import OF_RESTORE, ProcedureName, procedure_name
 
 
 def _compose(ous: ObservingUnitSet, *blocks: EntityId, stamp: datetime = STAMP) -> Ppr:
@@ -158,3 +160,18 @@ IMAGING = (
 )
 def test_the_procedures_are_those_of_cycle_5(procedure: Procedure, title: str, commands: str) -> None:
     assert (procedure.title, _text(procedure)) == (title, commands)
+
+
+def test_a_restore_knows_the_procedures_that_begin_with_the_archived_calibration() -> None:
+    assert set(OF_RESTORE) == set(get_args(ProcedureName))
+    for name, procedure in OF_RESTORE.items():
+        assert procedure_name(name) == procedure.title == name
+        assert procedure.commands[0].name == "hifa_restoredata"
+    assert [name for name, procedure in OF_RESTORE.items() if procedure.exports] == ["hifa_image"]
+
+
+@pytest.mark.parametrize("name", ["", "hifa_cal", "HIFA_RESTORE", "hifa_restore "])
+def test_another_procedure_is_refused_with_those_that_are_known(name: str) -> None:
+    with pytest.raises(Refused, match="Next: name hifa_restore or hifa_image") as raised:
+        procedure_name(name)
+    assert repr(name) in str(raised.value)

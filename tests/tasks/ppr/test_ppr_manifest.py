@@ -9,7 +9,7 @@ from ppr_examples import LINES, TEXTS
 
 from tasks.errors import Refused
 from tasks.ppr import Manifest, ManifestBlock, ManifestSession
-from tasks.ppr.manifest import read, write
+from tasks.ppr.manifest import read, read_images, write
 
 OURS = b"""<?xml version="1.0" encoding="UTF-8"?>
 <piperesults name="uid___A001_X1284_X265f">
@@ -93,6 +93,16 @@ def test_what_is_unknown_is_passed_over() -> None:
             ),
         ),
     )
+
+
+def test_the_images_are_named_also_where_nothing_is_calibrated() -> None:
+    assert read_images(OURS) == ("x.fits",)
+    session = b'<session name="session_1"><asdm name="eb.ms"/></session>'
+    only = b'<piperesults name="m"><ous name="m">' + session + b"%s</ous></piperesults>"
+    assert read_images(only % b'<image name="a.fits"/><image imtype="target" name="b.fits" new="x"/>') == (
+        "a.fits", "b.fits",
+    )  # fmt: skip
+    assert read_images(only % b"") == ()
 
 
 def test_an_absent_version_is_empty() -> None:

@@ -21,7 +21,7 @@ from tasks.casa.proof import FieldFlags, Proof, Reference
 from tasks.casa.request import StepTime
 from tasks.casa.verdict import Outcome, Verdict, worst
 from tasks.report import markdown, render
-from tasks.workspace.provenance import BlockRecord, Input, Provenance, StageTime
+from tasks.workspace.provenance import BlockRecord, Image, Input, Provenance, StageTime
 
 PNG = b"\x89PNG\r\n\x1a\n not really"
 HOSTILE = (
@@ -118,6 +118,23 @@ def test_page_shows_everything_that_was_recorded() -> None:
         "1 file (30.0 MB) fetched at 60.0 MB/s each on average; 1 file (1.0 MB) already in the store",
     ):  # fmt: skip
         assert expected in said
+
+
+def test_images_are_listed_with_what_proves_them() -> None:
+    images = (
+        Image(name="m.cont.fits", size=30_000_000, sha256="c0ffee"),
+        Image(name="m.weblog.tgz", size=7, sha256="bad"),
+    )
+    provenance = record(block(), images=images, procedure="hifa_image")
+    said = text(page(provenance))
+    for expected in (
+        "1 image, and 1 more file (30.0 MB)", "m.cont.fits 30.0 MB c0ffee", "m.weblog.tgz 7 Bytes bad",
+        "hifa_image", "The images are FITS files in images/",
+    ):  # fmt: skip
+        assert expected in said
+    assert "1 image, and 1 more file (30.0 MB)." in markdown(provenance)
+    assert "Images" not in text(page(record(block())))
+    assert "0 images" not in markdown(record(block()))
 
 
 def test_every_execution_block_has_a_row_that_leads_to_its_details() -> None:
@@ -300,14 +317,15 @@ def hostile(name: str) -> Provenance:
     )  # fmt: skip
     verdict = Verdict(outcome=Outcome.FAILED, reasons=(name,))
     steps = (StepTime(step=name, seconds=1.0),)
+    image = Image(name=name, size=1, sha256=name)
     taken = Input(name=name, file_id=name, version=1, size=1, checksum=name, server=name, seconds=1)
     named = dict.fromkeys(
         ("observation", "project", "profile", "flow_run", "key", "ppi_version", "casa_version", "calibrated_with",
-         "executor", "recipe", "ppr_sha256"), name,
+         "procedure", "executor", "recipe", "ppr_sha256"), name,
     )  # fmt: skip
     return record(
         block(uid=name, vis=name, session=name, verdict=verdict, proof=strange, steps=steps),
-        inputs=(taken,), stages=(StageTime(stage=name, seconds=1.0),), **named,
+        inputs=(taken,), images=(image,), stages=(StageTime(stage=name, seconds=1.0),), **named,
     )  # fmt: skip
 
 

@@ -14,12 +14,15 @@ from tasks.alma import EntityId
 from tasks.casa.launch import Exit
 from tasks.casa.record import BlockRecord
 from tasks.casa.verdict import Outcome, Verdict
+from tasks.errors import Failed
+from tasks.ppr.procedures import IMAGE
 from tasks.restore.deliver import Delivered, Run, deliver
 from tasks.restore.gather import write_request
 from tasks.restore.plan import Plan
+from tasks.workspace import images
 from tasks.workspace.delivery import Staging, delivered
 from tasks.workspace.layout import Area, Tree
-from tasks.workspace.provenance import Input, StageTime
+from tasks.workspace.provenance import Image, Input, StageTime
 
 RUN = Run(
     profile="site-test",
@@ -27,6 +30,8 @@ RUN = Run(
     started=datetime(2026, 5, 4, tzinfo=UTC),
     stages=(StageTime(stage="gather", seconds=1.5),),
 )
+CARDS = "".join(f"{card:80}" for card in ("SIMPLE  = T", "BITPIX  = 8", "NAXIS   = 0", "END"))
+FITS = CARDS.ljust(2880).encode()
 INPUTS = (Input(name="a", file_id="a.tgz", version=1, size=2, checksum=None, server=None, seconds=0),)
 
 
@@ -49,6 +54,15 @@ def restored(area: Area, plan: Plan, outcome: Outcome = Outcome.SUCCESS) -> tupl
     for file in plan.products:
         (tree.products / file.name).write_text(file.name)
     return tree, tuple(_finish(tree, block.uid, outcome) for block in plan.blocks)
+
+
+def imaged(area: Area, plan: Plan) -> tuple[Plan, Tree, tuple[BlockRecord, ...], tuple[Image, ...]]:
+    """Do what the pipeline would have done where images are asked for."""
+    asked = plan.model_copy(update={"procedure": IMAGE})
+    tree, blocks = restored(area, asked)
+    with images.exporting(tree) as directory:
+        (tree.products / "target.cont.fits").write_bytes(FITS)
+    return asked, tree, blocks, images.take(directory, tree, MOUS).images
 
 
 def _finish(tree: Tree, uid: EntityId, outcome: Outcome) -> BlockRecord:
@@ -95,6 +109,43 @@ def test_the_verdict_tells_what_the_plan_and_each_execution_block_gave_reason_fo
     assert len(plan.caveats) == 1
 
 
+def test_images_are_delivered_beside_the_measurement_sets_that_they_are_of(area: Area, plan: Plan) -> None:
+    asked, tree, blocks, made = imaged(area, plan)
+    done = deliver(asked, tree, RUN, INPUTS, blocks)
+    assert [image.name for image in made] == ["target.cont.fits"]
+    assert (done.provenance.images, done.provenance.procedure) == (made, "hifa_image")
+    assert (done.path / "images" / "target.cont.fits").read_bytes() == FITS
+    assert [path.name for path in (done.path / "images").iterdir()] == ["target.cont.fits"]
+    assert done.provenance.verdict.reasons == (
+        "the pipeline left no manifest of its images: whether one is missing is not known",
+    )
+    assert "target.cont.fits" in done.report.read_text()
+    assert delivered(done.path, plan.key) == done.provenance, "it is the delivery of a restore as well"
+
+
+def test_a_delivery_with_images_takes_the_place_of_one_without_and_not_the_other_way(
+    area: Area, plan: Plan
+) -> None:
+    plain = deliver(plan, *_of(restored(area, plan)))
+    asked, tree, blocks, _ = imaged(area, plan)
+    assert delivered(plain.path, asked.key) is None
+    done = deliver(asked, tree, RUN, INPUTS, blocks)
+    assert done.path == plain.path
+    assert delivered(done.path, asked.key) == delivered(done.path, plan.key) == done.provenance
+
+
+def _of(attempt: tuple[Tree, tuple[BlockRecord, ...]]) -> tuple[Tree, Run, Any, tuple[BlockRecord, ...]]:
+    return attempt[0], RUN, INPUTS, attempt[1]
+
+
+def test_nothing_is_delivered_where_images_are_gone(area: Area, plan: Plan) -> None:
+    asked, tree, blocks, _ = imaged(area, plan)
+    (tree.exported / "target.cont.fits").unlink()
+    with pytest.raises(Failed, match="the images of"):
+        deliver(asked, tree, RUN, INPUTS, blocks)
+    assert not area.destination("2017.1.00886.L", MOUS).exists()
+
+
 class Interrupted(BaseException):
     """As Ctrl-C would."""
 
@@ -103,14 +154,14 @@ class Interrupted(BaseException):
 @pytest.mark.parametrize(
     ("kind", "step"),
     [
-        *((Staging, name) for name in ("begin", "take_products", "take_block", "finish")),
+        *((Staging, name) for name in ("begin", "take_products", "take_block", "take_images", "finish")),
         (Area, "discard"),
     ],
 )
 def test_a_delivery_that_was_interrupted_is_done_again(
     area: Area, plan: Plan, monkeypatch: pytest.MonkeyPatch, kind: type[Any], step: str, after: bool
 ) -> None:
-    tree, blocks = restored(area, plan)
+    plan, tree, blocks, made = imaged(area, plan)
     whole = getattr(kind, step)
 
     def interrupted(*given: Any) -> None:
@@ -122,7 +173,8 @@ def test_a_delivery_that_was_interrupted_is_done_again(
         patch.setattr(kind, step, interrupted)
         deliver(plan, tree, RUN, INPUTS, blocks)
     done = _again(area, plan, tree, blocks)
-    assert done.provenance.blocks == blocks
+    assert (done.provenance.blocks, done.provenance.images) == (blocks, made)
+    assert (done.path / "images" / "target.cont.fits").read_bytes() == FITS
     assert {path.name for path in area.root.iterdir()} == {".locks", "delivered"}
     assert [path.name for path in done.path.parent.iterdir()] == [done.path.name]
     for block in blocks:

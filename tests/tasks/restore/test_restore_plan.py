@@ -33,7 +33,7 @@ from tasks.errors import Failed, Missing, PpiError, Refused, Transient
 from tasks.ngas import Checksum, StoredFile
 from tasks.ppr.manifest import Manifest, write
 from tasks.ppr.model import Command
-from tasks.ppr.procedures import RESTORE
+from tasks.ppr.procedures import IMAGE, RESTORE
 from tasks.restore.plan import Casa, Plan, PlannedBlock, PlannedFile, make_plan
 
 
@@ -375,6 +375,23 @@ _CHANGES: dict[str, Callable[[Plan], Plan]] = {
         update={"observation": plan.observation.model_copy(update={"mous": THIRD})}
     ),
 }
+
+
+@given(_PLANS)
+def test_images_cover_the_restore_that_they_begin_with_and_nothing_else_does(plan: Plan) -> None:
+    imaging = plan.model_copy(update={"procedure": IMAGE})
+    assert plan.covers == ()
+    assert imaging.covers == (plan.key,)
+    assert imaging.key != plan.key
+    assert imaging.space >= plan.space
+
+
+def test_the_request_asks_for_what_is_planned(archived: Archived) -> None:
+    archived.put_all()
+    file, manifest = archived.read_manifest()
+    for procedure in (RESTORE, IMAGE):
+        plan = make_plan(archived.observation, manifest, file, archived.client, CASA, procedure)
+        assert plan.request(datetime.now(UTC), "LOCAL", "ppi").procedure == procedure
 
 
 def test_a_plan_can_be_told_as_json(archived: Archived) -> None:
