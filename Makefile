@@ -2,21 +2,13 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 READY := $(VENV)/.ready
-PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
 .PHONY: setup demo test check bench lock clean
 
 setup: $(READY)
 
-$(READY): requirements.lock casadata.lock pyproject.toml deployments/measures.py
-	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --require-hashes --requirement requirements.lock
-	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
-	mkdir -p $(VENV)/share/ppi
-	$(PIP) download --quiet --no-deps --require-hashes --requirement casadata.lock --dest $(VENV)/casadata
-	$(VENV)/bin/python -m deployments.measures $(VENV)/casadata/casadata-*.whl
-	rm -r $(VENV)/casadata
-	MPLCONFIGDIR=$(VENV)/share/ppi/matplotlib $(VENV)/bin/python -c "import matplotlib.font_manager"
+$(READY): requirements.lock casadata.lock pyproject.toml deployments/virtual_environment.py deployments/measures.py
+	$(PYTHON) -m deployments.virtual_environment $(VENV)
 	touch $(READY)
 
 demo: $(READY)

@@ -1,13 +1,8 @@
-"""Cut CASA's measures tables out of the casadata wheel: 7.5 MB of its 845 MB are what CASA needs here.
-
-``python -m deployments.measures WHEEL`` puts them beside the installed packages, where
-`tasks.casa.environment.measures_directory` looks.
-"""
+"""Cut CASA's measures tables out of the casadata wheel: 7.5 MB of its 845 MB are what CASA needs here."""
 
 from __future__ import annotations
 
 import shutil
-import sys
 import zipfile
 from pathlib import Path
 
@@ -37,7 +32,3 @@ def cut(wheel: Path, destination: Path) -> None:
         (unfinished / name).mkdir()
     shutil.rmtree(destination, ignore_errors=True)
     unfinished.rename(destination)
-
-
-if __name__ == "__main__":
-    cut(Path(sys.argv[1]), Path(sys.prefix) / "share" / "ppi" / "measures")
