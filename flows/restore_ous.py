@@ -5,11 +5,15 @@ The flow's docstring has ``Args:`` because that is what Prefect reads to explain
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.runtime import flow_run
 
 from blocks.profile import Profile
+from flows._environment import enter
+from flows._record import recorded
 from flows._stage import stage
 from tasks._task_progress import results_with_progress
 from tasks.alma.ids import EntityId
@@ -17,6 +21,7 @@ from tasks.casa.launch import ending_children
 from tasks.casa.record import BlockRecord
 from tasks.casa.request import RESTORE_STEPS
 from tasks.errors import PpiError
+from tasks.ppr.procedures import ProcedureName
 from tasks.progress import Event, tell
 from tasks.report import summary
 from tasks.restore import tasks as steps
@@ -24,7 +29,7 @@ from tasks.restore.deliver import Delivered, Run
 from tasks.restore.plan import Plan
 from tasks.workspace.delivery import delivered
 from tasks.workspace.layout import Area, Tree
-from tasks.workspace.provenance import Clock, Input
+from tasks.workspace.provenance import Input
 
 __all__ = ["restore_ous"]
 
@@ -38,32 +43,38 @@ def _run_name() -> str:
 
 
 @flow(name="restore-ous", flow_run_name=_run_name, persist_result=False)
-def restore_ous(mous: str, profile: str, again: bool = False) -> Delivered:
+def restore_ous(
+    mous: str, profile: str, procedure: ProcedureName = "hifa_restore", again: bool = False
+) -> Delivered:
     """Restore the calibrated measurement sets of a member observing unit set, prove them, and deliver them.
 
     Args:
         mous: The MOUS, as in uid://A001/X1284/X265f or uid___A001_X1284_X265f.
         profile: The environment to do it in, such as naasc-test.
+        procedure: hifa_restore for calibrated measurement sets; hifa_image for images of them as well.
         again: Do it anew although a finished delivery is there, and replace that when the new one is whole.
     """
-    environment, observation = Profile.load(profile), EntityId.parse(mous)
+    environment, observation = enter(profile, restore_ous.name), EntityId.parse(mous)
     area = Area(environment.processing.root_directory)
-    with ending_children(), area.held(observation):
-        clock = Clock()
-        with clock.stage("plan"):
-            plan = steps.plan_restore(profile, observation)
+    with ending_children(), area.held(observation), recorded(environment, restore_ous.name, observation) as record:
+        with record.stage("plan"):
+            plan = steps.plan_restore(profile, observation, procedure)
         done = _finished(area, plan)
+        record.planned(plan, done)
         if done and not again:
-            return done
+            return record.found(done)
         project = plan.observation.project_code
         tree = area.attempt(observation, plan.key, project, plan.relative_path, plan.space)
-        with clock.stage("gather"):
+        record.working(tree)
+        with record.stage("gather"):
             inputs = gather(environment, plan, tree)
-        with clock.stage("process"):
+        record.gathered(inputs)
+        with record.stage("process"):
             blocks = process(environment, plan, tree)
-        run = Run(profile=profile, flow_run=flow_run.id, started=clock.started, stages=clock.times)
-        with clock.stage("finish"):
-            return finish(environment, plan, tree, run, inputs, blocks)
+        run = Run(profile=profile, flow_run=flow_run.id, started=record.started, stages=record.times)
+        with record.stage("finish"):
+            done = finish(environment, plan, tree, run, inputs, blocks)
+        return record.delivered(done)
 
 
 @stage("gather", resources="transfer")
@@ -94,8 +105,19 @@ def finish(
 ) -> Delivered:
     """Deliver with report and provenance, and show the result in the UI."""
     done = steps.deliver_blocks(plan, tree, run, inputs, blocks)
-    create_markdown_artifact(summary.markdown(done.provenance), key="restore", description=str(done.report))
+    page = _page(profile, done)
+    create_markdown_artifact(summary.markdown(done.provenance, page), key="restore", description=str(done.report))
+    if page:
+        create_link_artifact(page, f"Report of {done.provenance.observation}", key="report")
     return done
+
+
+def _page(profile: Profile, done: Delivered) -> str | None:
+    """Return where browsers see the report, if they can."""
+    if not profile.reports.url:
+        return None
+    path = done.report.relative_to(Area(profile.processing.root_directory).deliveries)
+    return f"{profile.reports.url.rstrip('/')}/{quote(path.as_posix())}"
 
 
 def _finished(area: Area, plan: Plan) -> Delivered | None:

@@ -1,19 +1,16 @@
-"""The flow as Prefect sees it: its deployments, its form in the UI, its names, and what is tried again."""
+"""The flow as Prefect sees it: its form in the UI, its names, and what is tried again."""
 
 from __future__ import annotations
 
 import ast
 import asyncio
-import importlib
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import yaml
-from prefect import Flow, Task
+from prefect import Task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import exception_to_failed_state
 
@@ -23,51 +20,23 @@ from blocks.profile import Cluster, Metadata, Ngas, Processing, Profile
 from flows.restore_ous import restore_ous
 from tasks import _task
 from tasks.errors import Failed, Missing, PpiError, Refused, Transient
+from tasks.ppr.procedures import OF_RESTORE
 from tasks.restore import tasks as steps
 
 ROOT = Path(__file__).parents[2]
-DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
 TASKS = {name: value for name, value in vars(steps).items() if isinstance(value, Task)}
 SCREEN = 60
-ASKED_FOR = {"mous"}
-"""What a deployment leaves to whoever runs it."""
-
-
-def flow_of(deployment: dict[str, Any]) -> Flow[..., Any]:
-    path, _, name = deployment["entrypoint"].partition(":")
-    module = importlib.import_module(path.removesuffix(".py").replace("/", "."))
-    found: Flow[..., Any] = getattr(module, name)
-    assert Path(inspect.getfile(found.fn)) == ROOT / path
-    return found
-
-
-@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda deployment: deployment["name"])
-def test_a_deployment_gives_its_flow_all_that_is_not_asked_for(deployment: dict[str, Any]) -> None:
-    flow = flow_of(deployment)
-    known = inspect.signature(flow.fn).parameters
-    required = {name for name, parameter in known.items() if parameter.default is parameter.empty}
-    given = deployment.get("parameters", {})
-    assert set(given) <= set(known)
-    assert required - set(given) == ASKED_FOR
-    assert given["profile"] == deployment["name"]
-    flow.validate_parameters({**given, **dict.fromkeys(ASKED_FOR, "uid://A001/X1284/X265f")})
-    assert deployment["description"]
-    assert deployment["work_pool"]["name"]
-
-
-def test_deployments_have_names_of_their_own() -> None:
-    names = [(deployment["entrypoint"], deployment["name"]) for deployment in DEPLOYMENTS]
-    assert names
-    assert len(names) == len(set(names))
 
 
 def test_the_form_in_the_ui_explains_every_parameter() -> None:
     form = restore_ous.parameters
     assert set(form.required) == {"mous", "profile"}
     said = {name: entry.get("description", "") for name, entry in form.properties.items()}
-    assert set(said) == {"mous", "profile", "again"}
+    assert set(said) == {"mous", "profile", "procedure", "again"}
     assert [name for name, text in said.items() if len(text) < 10] == []
     assert "uid://" in said["mous"]
+    assert form.properties["procedure"]["enum"] == list(OF_RESTORE)
+    assert form.properties["procedure"]["default"] == "hifa_restore"
     assert restore_ous.description
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from environments import Environment, MakeEnvironment, own_archive
+from ports import free_port
 
 from deployments.local import environment
 from deployments.local.ngas_server import Fault, serving
@@ -28,7 +28,7 @@ def observatory() -> Observatory:
 @pytest.fixture(scope="session")
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prefect server with a database of its own."""
-    home, port = tmp_path_factory.mktemp("prefect"), _free_port()
+    home, port = tmp_path_factory.mktemp("prefect"), free_port()
     variables = {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
@@ -63,31 +63,18 @@ def make_environment(tmp_path: Path, observatory: Observatory, prefect_api: str)
             content = archive or own_archive(observatory, tmp_path / f"{name}-ngas")
             address = stack.enter_context(serving(content, faults=faults))
             made = Environment(name, tmp_path / "capo", tmp_path / name, content)
-            _write(made, observatory, address, prefect_api, properties)
+            made.write(
+                {
+                    "metadata_url": observatory.database_url,
+                    "ngas_servers": address,
+                    "ngas_timeoutSeconds": "5",
+                    "prefect_apiUrl": prefect_api,
+                    **properties,
+                }
+            )
             return made
 
         yield make
-
-
-def _write(
-    made: Environment, observatory: Observatory, address: str, api: str, properties: dict[str, str]
-) -> None:
-    given = {
-        "ppi.processing.rootDirectory": str(made.area),
-        "ppi.metadata.url": observatory.database_url,
-        "ppi.ngas.servers": address,
-        "ppi.ngas.timeoutSeconds": "5",
-        "ppi.prefect.apiUrl": api,
-    } | {f"ppi.{key.replace('_', '.')}": value for key, value in properties.items()}
-    made.capo.mkdir(exist_ok=True)
-    lines = (f"{key} = {value}\n" for key, value in given.items())
-    (made.capo / f"{made.name}.properties").write_text("".join(lines))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _healthy(api: str) -> str:

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,13 @@ class Environment:
     capo: Path
     area: Path
     archive: Path
+
+    def write(self, properties: Mapping[str, str]) -> None:
+        """Write the profile; `_` stands for the dots of a key after its `ppi.`."""
+        given = {"processing_rootDirectory": str(self.area), **properties}
+        self.capo.mkdir(exist_ok=True)
+        lines = (f"ppi.{key.replace('_', '.')} = {value}\n" for key, value in given.items())
+        (self.capo / f"{self.name}.properties").write_text("".join(lines))
 
     def ppi(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -201,7 +201,7 @@ def test_runs_bear_the_name_of_the_observation_and_of_their_stage(restored: Rest
     assert set(runs) == {"restore X1284_X9912", "gather", "process", "finish"}
     assert {run["state_type"] for run in runs.values()} == {"COMPLETED"}
     whole = runs["restore X1284_X9912"]["parameters"]
-    assert whole == {"mous": PROPRIETARY, "profile": "site-test", "again": False}
+    assert whole == {"mous": PROPRIETARY, "profile": "site-test", "procedure": "hifa_restore", "again": False}
     assert runs["process"]["parameters"] == {"profile": "site-test"}
 
 
@@ -227,9 +227,10 @@ def test_no_result_is_kept_by_prefect(restored: Restored) -> None:
 def test_a_wrong_password_ends_the_command_with_one_line(restored: Restored) -> None:
     made, wrong = restored.environment, "wr0ng-and-secret"
     properties = (made.capo / "site-test.properties").read_text()
-    text = properties.replace(restored.password, wrong)
+    area = made.area.with_name("locked-out")
+    text = properties.replace(restored.password, wrong).replace(str(made.area), str(area))
     (made.capo / "locked-out.properties").write_text(text)
-    ended = Environment("locked-out", made.capo, made.area, made.archive).ppi("restore", PROPRIETARY)
+    ended = Environment("locked-out", made.capo, area, made.archive).ppi("restore", PROPRIETARY)
     assert ended.returncode == Refused.exit_code
     assert "does not let us in" in ended.stderr
     assert ended.stderr.count("\n") == 1

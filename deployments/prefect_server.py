@@ -1,0 +1,98 @@
+"""Which Prefect server a process talks to: that of its profile, whatever its user's shell says about another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Final
+
+import requests
+
+from blocks.profile import Profile
+from tasks.errors import Refused, Transient
+
+__all__ = ["environment", "login", "require", "variables"]
+
+_SECONDS: Final = 5
+_SHUT: Final = (requests.codes.unauthorized, requests.codes.forbidden)
+_OURS_TO_SAY: Final = "PREFECT_"
+_THEIRS_TO_SAY: Final = ("PREFECT_LOGGING_", "PREFECT_API_TLS_", "PREFECT_API_SSL_", "PREFECT__")
+"""What says nothing about which server: how much is logged, whose certificates are trusted, and Prefect's own."""
+
+
+def variables(profile: Profile) -> dict[str, str]:
+    """Return the environment of any process that talks to a profile's own Prefect server, and to no other.
+
+    A profile that names none has a private one, with its database in the area; see `cli._server`.
+    """
+    home = profile.processing.root_directory / ".prefect"
+    common = {
+        "PREFECT_HOME": str(home),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+    }
+    given = login(profile)
+    return common | _address(profile) | ({"PREFECT_API_AUTH_STRING": given} if given else {})
+
+
+def environment(profile: Profile, base: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return a whole environment: what is given, by default our own, without a word about another server.
+
+    Parameters
+    ----------
+    base
+        The environment to begin with.
+    """
+    given = os.environ if base is None else base
+    return {name: value for name, value in given.items() if _is_theirs(name)} | variables(profile)
+
+
+def login(profile: Profile) -> str:
+    """Return what the server asks for, as ``username:password``; empty where the profile does not have both."""
+    username, password = profile.prefect.username, profile.prefect.password.get_secret_value()
+    return f"{username}:{password}" if username and password else ""
+
+
+def require(profile: Profile) -> None:
+    """Ask a profile's Prefect server who it is, so that nothing begins without it.
+
+    Raises
+    ------
+    Transient
+        It does not answer.
+    Refused
+        It does not let us in.
+    """
+    if api := _api(profile):
+        what = f"the Prefect server {api} of profile {profile.name}"
+        status = _status(profile, f"{api}/admin/version", what)
+        if status in _SHUT:
+            raise Refused(what, "it does not let us in", "correct ppi.prefect.username and .password")
+        if status != requests.codes.ok:
+            raise Transient(what, f"it answers HTTP {status}", "see that it is a Prefect server, and well")
+
+
+def _status(profile: Profile, url: str, what: str) -> int:
+    username, _, password = login(profile).partition(":")
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.get(url, timeout=_SECONDS, auth=(username, password) if username else None).status_code
+    except requests.RequestException as error:
+        todo = f"start it (ppi serve -P {profile.name}), or name another in ppi.prefect.apiUrl"
+        raise Transient(what, "it does not answer", todo) from error
+
+
+def _api(profile: Profile) -> str:
+    return (profile.prefect.api_url or "").rstrip("/")
+
+
+def _address(profile: Profile) -> dict[str, str]:
+    if not (api := _api(profile)):
+        return {}
+    return {"PREFECT_API_URL": api, "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false"}
+
+
+def _is_theirs(name: str) -> bool:
+    return not name.startswith(_OURS_TO_SAY) or name.startswith(_THEIRS_TO_SAY)
