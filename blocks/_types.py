@@ -61,7 +61,7 @@ def _url(url: str, schemes: tuple[str, ...]) -> str:
 
 
 def _broker(url: str) -> str:
-    return _url(url, ("amqp", "amqps"))
+    return _with_host(_url(url, ("amqp", "amqps")))
 
 
 def _database(url: str) -> str:
@@ -75,7 +75,10 @@ def _database(url: str) -> str:
 def _http(url: str) -> str:
     if "@" in url:
         raise ValueError("it holds a name or password, and PPI has no use for one here")
-    _url(url, ("http", "https"))
+    return _with_host(_url(url, ("http", "https")))
+
+
+def _with_host(url: str) -> str:
     try:
         parts = urlsplit(url)
         named = bool(parts.hostname) and parts.port != 0
@@ -87,6 +90,8 @@ def _http(url: str) -> str:
 
 
 def _absolute(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("it has a NUL character in it, which no path can have")
     if not path.is_absolute():
         raise ValueError(f"'{path}' is not a full path, so it would depend on where PPI is started")
     return path

@@ -66,7 +66,7 @@ class ProfileError(ValueError):
     Parameters
     ----------
     profile
-        The profile's name as it was asked for.
+        The profile's name as it was asked for; empty where it is not about one profile.
     problems
         All that is wrong with it.
     """
@@ -77,5 +77,6 @@ class ProfileError(ValueError):
 
     def __str__(self) -> str:
         count = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''}"
-        lines = [f"profile '{self.profile}' cannot be used ({count})", *map(str, self.problems)]
+        which = f"profile '{self.profile}' cannot be used" if self.profile else "no profile can be used"
+        lines = [f"{which} ({count})", *map(str, self.problems)]
         return "\n  ".join(lines)

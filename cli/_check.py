@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from rich.table import Column, Table
-
 from blocks.profile import Profile
-from cli._console import out, print_json
+from cli._console import out, print_json, whole
 from cli._environment import visiting_prefect
 from deployments.checks import Finding, check, exit_code
 
@@ -36,8 +34,7 @@ def as_json(findings: tuple[Finding, ...]) -> dict[str, Any]:
 
 def print_findings(findings: tuple[Finding, ...]) -> None:
     """Print a table, and how many of its lines ask for something."""
-    table = Table("what", "state", Column("how it is, or what is wrong", overflow="fold"))
-    table.add_column("what to do", overflow="fold")
+    table = whole("what", "state", "how it is, or what is wrong", "what to do")
     for finding in findings:
         table.add_row(finding.what, finding.state, finding.why, finding.todo, style=_STYLES[finding.state])
     console = out()

@@ -7,8 +7,9 @@ import sys
 from typing import Any
 
 from rich.console import Console
+from rich.table import Column, Table
 
-__all__ = ["out", "print_json"]
+__all__ = ["out", "print_json", "whole"]
 
 _WIDTH_OF_FILES = 200
 
@@ -18,6 +19,11 @@ def out() -> Console:
     return Console(
         soft_wrap=True, highlight=False, markup=False, width=None if sys.stdout.isatty() else _WIDTH_OF_FILES
     )
+
+
+def whole(*headers: str) -> Table:
+    """Return a table for values that are of use only if nothing is cut off them, in a narrow terminal too."""
+    return Table(*(Column(header, overflow="fold") for header in headers))
 
 
 def print_json(content: Any) -> None:

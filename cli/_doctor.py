@@ -10,12 +10,10 @@ import sys
 import time
 from typing import Any, Final
 
-from rich.table import Column, Table
-
 from blocks.installation import installed_profile
 from blocks.profile import Profile
 from cli._check import as_json, print_findings
-from cli._console import out, print_json
+from cli._console import out, print_json, whole
 from cli._environment import visiting_prefect
 from deployments.checks import Finding, check, exit_code
 from tasks.casa.versions import wheels_version
@@ -56,7 +54,7 @@ def _versions() -> dict[str, str]:
 
 
 def _introduce(profile: Profile, versions: dict[str, str]) -> None:
-    table = Table("what", Column("version", overflow="fold"))
+    table = whole("what", "version")
     for what, version in versions.items():
         table.add_row(what, version)
     console = out()

@@ -3,38 +3,76 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import requests
-
+from blocks.capo import profile_name
 from blocks.profile import Profile
-from tasks.errors import Transient
+from cli import _notes
+from deployments import prefect_server
+from tasks.errors import Refused
 from tasks.workspace.layout import Area
 
-__all__ = ["adopt_prefect", "entered"]
+__all__ = ["EMBEDDED", "adopt_prefect", "entered", "loaded", "point_prefect", "served", "visiting_prefect"]
 
-_SERVER_SECONDS = 5
+EMBEDDED = "local"
+"""The profile of the embedded environment."""
 
 
 @contextmanager
 def entered(name: str | None) -> Iterator[Profile]:
-    """Load a profile and make this process one of its environment.
+    """Load a profile and make this process one of its environment; what is odd about it is told on standard error.
 
     Parameters
     ----------
     name
-        The profile; by default the one that CAPO_PROFILE names.
+        The profile; by default the one that CAPO_PROFILE names, else that of the installation.
 
     Raises
     ------
     ProfileError
         No profile is named, or its files are wrong.
     """
+    with loaded(name) as profile:
+        _notes.say(name, profile)
+        yield profile
+
+
+@contextmanager
+def loaded(name: str | None) -> Iterator[Profile]:
+    """Load a profile, only to look at it; `local` is made findable by starting the embedded environment."""
     with ExitStack() as stack:
-        if (name or os.environ.get("CAPO_PROFILE")) == "local":
+        chosen = profile_name(name)
+        if chosen == EMBEDDED:
             _embed(stack)
-        yield Profile.load(name)
+        yield Profile.load(chosen)
+
+
+@contextmanager
+def served(name: str | None, port: int | None) -> Iterator[tuple[Profile, Callable[[], None]]]:
+    """Load a profile to serve it; yields with it what is to be called when it is up.
+
+    Parameters
+    ----------
+    port
+        That of the embedded environment's Prefect server; every other profile says it itself.
+
+    Raises
+    ------
+    Refused
+        A port is given, and not for the embedded environment.
+    """
+    chosen = profile_name(name)
+    if chosen != EMBEDDED and port is not None:
+        todo = "leave it away, or edit the profile"
+        raise Refused("--port", f"{chosen} says in ppi.prefect.apiUrl where its server is", todo)
+    with ExitStack() as stack:
+        announce = _embed_for_all(stack, port) if chosen == EMBEDDED else lambda: None
+        profile = Profile.load(chosen)
+        _notes.say(name, profile)
+        yield profile, announce
 
 
 def adopt_prefect(profile: Profile) -> None:
@@ -46,32 +84,36 @@ def adopt_prefect(profile: Profile) -> None:
     ------
     Transient
         The server that the profile names does not answer.
+    Refused
+        It does not let us in.
     """
+    point_prefect(profile)
+    prefect_server.require(profile)
+
+
+def point_prefect(profile: Profile) -> None:
+    """Point Prefect at the profile's own server, whether it is up or not."""
     Area(profile.processing.root_directory).make()
-    home = profile.processing.root_directory / ".prefect"
-    home.mkdir(mode=0o700, exist_ok=True)
-    os.environ["PREFECT_HOME"] = str(home)
-    os.environ["DO_NOT_TRACK"] = "1"
-    os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
-    os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "180"
-    os.environ.pop("PREFECT_API_URL", None)
-    if api := profile.prefect.api_url:
-        _require_server(profile.name, api.rstrip("/"))
-        os.environ["PREFECT_API_URL"] = api
+    given = prefect_server.environment(profile)
+    Path(given["PREFECT_HOME"]).mkdir(mode=0o700, exist_ok=True)
+    _become(given)
 
 
-def _require_server(profile: str, api: str) -> None:
-    try:
-        with requests.Session() as session:
-            session.trust_env = False
-            session.get(f"{api}/health", timeout=_SERVER_SECONDS).raise_for_status()
-    except requests.RequestException as error:
-        raise Transient(
-            f"the Prefect server {api} of profile {profile}",
-            "it does not answer",
-            "start it, or name another in ppi.prefect.apiUrl",
-        ) from error
+@contextmanager
+def visiting_prefect(profile: Profile) -> Iterator[None]:
+    """Point Prefect at the profile's own server, for a command that leaves nothing behind on this host.
+
+    The area may be out of its reach. To be called before anything imports Prefect.
+    """
+    with TemporaryDirectory(prefix="ppi-visit-", ignore_cleanup_errors=True) as home:
+        _become(prefect_server.environment(profile) | {"PREFECT_HOME": home})
+        yield
+
+
+def _become(given: dict[str, str]) -> None:
+    for name in set(os.environ) - set(given):
+        del os.environ[name]
+    os.environ.update({"PREFECT_LOGGING_LEVEL": "CRITICAL"} | given)
 
 
 def _embed(stack: ExitStack) -> None:
@@ -80,3 +122,11 @@ def _embed(stack: ExitStack) -> None:
 
     with building() as show:
         stack.enter_context(environment.running(show))
+
+
+def _embed_for_all(stack: ExitStack, port: int | None) -> Callable[[], None]:
+    from cli._display import building
+    from deployments.local import environment
+
+    with building() as show:
+        return stack.enter_context(environment.served(environment.PORT if port is None else port, show))

@@ -6,13 +6,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from rich.table import Column, Table
+from rich.table import Table
 
 from blocks import capo
 from blocks.compare import differences
 from blocks.errors import Origin, Problem, ProfileError
 from blocks.profile import Profile
-from cli._console import out, print_json
+from cli._console import out, print_json, whole
 from cli._environment import EMBEDDED, loaded
 from cli._notes import why_this_one
 
@@ -63,9 +63,7 @@ def _listed(name: str, files: tuple[str, ...]) -> _Listed:
 
 
 def _table(listed: list[_Listed], current: str | None) -> Table:
-    table = Table(
-        "", "profile", "site", "environment", "state", Column("files, the last one wins", overflow="fold")
-    )
+    table = whole("", "profile", "site", "environment", "state", "files, the last one wins")
     for each in listed:
         files = "\n".join(each.files) or "(written when it is first used)"
         star = "*" if each.name == current else ""
@@ -94,7 +92,7 @@ def show(profile: Profile, as_json: bool) -> None:
         warnings = [str(problem) for problem in profile.warnings]
         print_json({"profile": profile.name, "settings": shown, "warnings": warnings})
         return
-    table = Table("key", Column("value", overflow="fold"), Column("from", overflow="fold"))
+    table = whole("key", "value", "from")
     for key, value, origin in settings:
         table.add_row(key, value, _written(key, origin))
     console = out()
@@ -123,7 +121,7 @@ def diff(a: str, b: str, as_json: bool) -> None:
     if as_json:
         print_json([{"key": each.key, a: each.here, b: each.there} for each in differing])
         return
-    table = Table("key", Column(a, overflow="fold"), Column(b, overflow="fold"))
+    table = whole("key", a, b)
     for each in differing:
         table.add_row(*each)
     out().print(table if differing else f"{a} and {b} are the same.")

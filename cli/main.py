@@ -7,14 +7,33 @@ import signal
 import sys
 import threading
 import traceback
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
 import typer
 
-__all__ = ["app", "main"]
+from cli import profiles
+from tasks.catalog.states import State
+
+__all__ = ["Part", "app", "main"]
 
 _INTERRUPTED, _UNWIND_SECONDS = 130, 15.0
+_MOST = 2**31 - 1
+"""The largest whole number that every database takes."""
+_MOMENTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"]
+
+
+class Part(StrEnum):
+    """What `ppi serve` may be told to start; the words are `deployments.serve.Kind`'s."""
+
+    DATABASE = "database"
+    SERVER = "server"
+    REPORTS = "reports"
+    WORKER = "worker"
+
 
 app = typer.Typer(
     name="ppi",
@@ -24,29 +43,44 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.add_typer(profiles.app)
+
 Mous = Annotated[str, typer.Argument(help="The MOUS: uid://A001/X1284/X265f or uid___A001_X1284_X265f.")]
 ProfileName = Annotated[
     str | None,
-    typer.Option("--profile", "-P", help="The environment; else CAPO_PROFILE. `local` is the embedded one."),
+    typer.Option(
+        "--profile",
+        "-P",
+        help="The environment; else CAPO_PROFILE, or the installation's. `local` is the embedded one.",
+    ),
+]
+Procedure = Annotated[
+    str,
+    typer.Option(
+        help="hifa_restore: calibrated measurement sets. hifa_image: images of them as well, with monolithic CASA."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
 @app.command()
-def plan(mous: Mous, profile: ProfileName = None, json: Json = False) -> None:
+def plan(
+    mous: Mous, profile: ProfileName = None, procedure: Procedure = "hifa_restore", json: Json = False
+) -> None:
     """Show what a restore would do, fetch and cost; touches nothing."""
     from cli._environment import entered
 
     with entered(profile) as environment:
         from cli import _plan
 
-        _plan.show(environment, mous, json)
+        _plan.show(environment, mous, procedure, json)
 
 
 @app.command()
 def restore(
     mous: Mous,
     profile: ProfileName = None,
+    procedure: Procedure = "hifa_restore",
     again: Annotated[
         bool, typer.Option(help="Do it anew although it is delivered; replace that when done.")
     ] = False,
@@ -56,10 +90,13 @@ def restore(
     from cli._environment import adopt_prefect, entered
 
     with entered(profile) as environment:
+        from flows._environment import require_installation
+
+        require_installation(environment, "restore")
         adopt_prefect(environment)
         from cli import _restore
 
-        _restore.run(environment, mous, again, json)
+        _restore.run(environment, mous, again, procedure, json)
 
 
 @app.command()
@@ -74,11 +111,114 @@ def status(profile: ProfileName = None, json: Json = False) -> None:
 
 
 @app.command()
+def history(
+    observation: Annotated[str | None, typer.Argument(help="Of this MOUS only.")] = None,
+    state: Annotated[list[State] | None, typer.Option(help="In this state only; may be given again.")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(formats=_MOMENTS, metavar="TIME", help="Started then or later, UTC.")
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option(formats=_MOMENTS, metavar="TIME", help="Started before, UTC.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=_MOST, help="The newest so many.")] = 20,
+    number: Annotated[
+        int | None,
+        typer.Option("--id", min=1, max=_MOST, help="All of this one: its stages, steps and products."),
+    ] = None,
+    profile: ProfileName = None,
+    json: Json = False,
+) -> None:
+    """Show what was run, newest first, and what became of it."""
+    from cli._environment import entered
+
+    with entered(profile) as environment:
+        from cli import _history
+
+        if number is not None:
+            _history.show_one(environment, number, json)
+        else:
+            _history.show(environment, observation, state or (), since, until, limit, json)
+
+
+@app.command()
+def deploy(
+    profile: Annotated[str | None, typer.Argument(help="The environment; as with -P.")] = None,
+    named: ProfileName = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; show what would change.")] = False,
+    json: Json = False,
+) -> None:
+    """Bring an environment to its Prefect server: its profile as blocks, its work pool, its deployments."""
+    from cli._environment import entered
+
+    if profile and named and profile != named:
+        raise typer.BadParameter(f"{profile} and {named} are two profiles: name one")
+    with entered(profile or named) as environment:
+        from cli import _deploy
+
+        _deploy.run(environment, dry_run, json)
+
+
+@app.command()
+def serve(
+    parts: Annotated[
+        list[Part] | None, typer.Argument(help="What to start; by default all that belongs on this host.")
+    ] = None,
+    profile: ProfileName = None,
+    port: Annotated[
+        int | None, typer.Option(help="Of `-P local` alone: its Prefect server's port, 4200; reports at the next.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Start what an environment needs on this host, say where its pages are, and watch over it until Ctrl-C."""
+    from cli._environment import served
+
+    with served(profile, port) as (environment, once_up):
+        from cli import _serve
+
+        _serve.run(environment, [part.value for part in parts or ()], json, once_up)
+
+
+@app.command()
 def demo(json: Json = False) -> None:
     """Simulate an observatory, then restore one of its observations with real CASA; all of it on this machine."""
     from cli import _demo
 
     _demo.run(json)
+
+
+@app.command()
+def doctor(
+    profile: ProfileName = None,
+    trial: Annotated[
+        bool, typer.Option(help="Also restore the embedded environment's observation from end to end.")
+    ] = True,
+    json: Json = False,
+) -> None:
+    """Check a profile as `ppi profile check` does, show versions, and try a restore from end to end."""
+    from cli._environment import entered
+
+    with entered(profile) as environment:
+        from cli import _doctor
+
+        code = _doctor.run(environment, trial, json)
+    raise typer.Exit(code)
+
+
+@app.command()
+def install(
+    profile: Annotated[str, typer.Argument(help="The environment that it shall be of, such as dsoc-test.")],
+    prefix: Annotated[
+        Path, typer.Option(help="The directory to make; named as the profile, activate_profile finds it.")
+    ],
+    json: Json = False,
+) -> None:
+    """Make a profile's own installation: a virtual environment that knows its profile, with what activates it."""
+    from cli._environment import entered
+
+    with entered(profile) as environment:
+        from cli import _install
+
+        _install.run(environment, prefix, json)
 
 
 def main() -> None:

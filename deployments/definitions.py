@@ -59,8 +59,8 @@ def pool(profile: Profile) -> Pool:
 
 
 def _common(profile: Profile) -> dict[str, Any]:
-    known = [word.lower() for word in (profile.site, profile.environment) if word != "unknown"]
-    return {"name": profile.name, "tags": known, "parameters": {"profile": profile.name}}
+    known = dict.fromkeys(word.lower() for word in (profile.site, profile.environment) if word != "unknown")
+    return {"name": profile.name, "tags": list(known), "parameters": {"profile": profile.name}}
 
 
 def _content() -> dict[str, Any]:

@@ -139,7 +139,7 @@ def _require_usable(place: Path, name: str) -> None:
 
 
 def _require_empty(place: Path) -> None:
-    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+    if place.exists() and not (place.is_dir() and {each.name for each in place.iterdir()} <= {_UNFINISHED}):
         raise Refused(f"installing in {place}", "there is something else", "give an empty or new directory")
     there = next(folder for folder in (place, *place.parents) if folder.exists())
     if (free := shutil.disk_usage(there).free) < _SPACE:
@@ -227,9 +227,19 @@ def _clear(place: Path) -> None:
 
 def _require_same(place: Path, name: str, built: Built) -> None:
     """Refuse to call another PPI the one that was asked for."""
-    owner, record = installed_profile(place), json.loads((place / _RECORD).read_bytes())
-    if (owner, record["content"]) == (name, built.content):
+    owner, record = installed_profile(place), _record(place)
+    if (owner, record.get("content")) == (name, built.content):
         return
-    why = f"PPI {record['version']} is there for {owner}, of other sources or dependencies than this checkout's"
+    version = record.get("version", "of an unknown version")
+    why = f"PPI {version} is there for {owner}, of other sources or dependencies than this checkout's"
     todo = f"when nothing runs from it, {shlex.join(['mv', str(place), f'{place}.old'])}, then run again"
     raise Refused(f"installing {name} in {place}", why, todo)
+
+
+def _record(place: Path) -> dict[str, str]:
+    """Return what an installation says of itself, which is nothing where that was damaged."""
+    try:
+        record = json.loads((place / _RECORD).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}

@@ -67,6 +67,7 @@ def enter(profile: str, flow: str) -> Profile:
     if isinstance(loaded, ProfileError):
         raise loaded
     if standing.run:
+        _tell_of_bare_worker(standing)
         _require_fresh(loaded)
     return loaded
 
@@ -108,11 +109,11 @@ def _hosts(standing: Standing, environment: Profile | None, work: str) -> Hosts:
         return own
     (name,) = others
     loaded = _loaded(str(name))
-    other = loaded if isinstance(loaded, Profile) else None
-    return {**own, str(name): other} if _same_environment(environment, other) else own
+    lent = isinstance(loaded, Profile) and _same_environment(environment, loaded)
+    return {**own, str(name): loaded} if lent else own
 
 
-def _same_environment(one: Profile | None, other: Profile | None) -> bool:
+def _same_environment(one: Profile | None, other: Profile) -> bool:
     known = {profile.environment for profile in (one, other) if profile} - {_UNKNOWN}
     return len(known) < 2
 
@@ -134,9 +135,9 @@ def _of_run(standing: Standing, hosts: Hosts) -> Iterator[_Fault]:
     if standing.deployment not in hosts:
         mend = f"; if its parameters were edited: ppi deploy {standing.deployment}" if standing.deployment else ""
         yield _Fault(f"the deployment is {standing.deployment or 'none'}", f"start the one of {own}{mend}")
-    if standing.worker not in hosts:
+    if standing.worker and standing.worker not in hosts:
         todo = f"start a worker of {own}: ppi serve worker -P {own}"
-        yield _Fault(f"the worker is of {standing.worker or 'no profile'}", todo)
+        yield _Fault(f"the worker is of {standing.worker}", todo)
     pools = {profile.prefect.work_pool for profile in hosts.values() if profile}
     if pools and standing.pool not in pools:
         yield _Fault(f"the work pool is {standing.pool or 'none'}, not {', '.join(pools)}", f"ppi deploy {own}")
@@ -151,6 +152,16 @@ def _of_server(standing: Standing, hosts: Hosts) -> Iterator[_Fault]:
     if known and (standing.server or "").rstrip("/") not in known:
         todo = f"use the server of {standing.profile}, or after a move of it: ppi deploy {standing.profile}"
         yield _Fault(f"the Prefect server is {standing.server or 'none'}, not {', '.join(known)}", todo)
+
+
+def _tell_of_bare_worker(standing: Standing) -> None:
+    """Flag a worker that names no profile: only its work pool says whose it is."""
+    from prefect import get_run_logger
+
+    if standing.worker is None:
+        why = f"names no profile; it is taken for {standing.profile}'s, whose work pool it serves"
+        todo = f"ppi serve worker -P {standing.profile}"
+        get_run_logger().warning("The worker %s %s. Next: %s", standing.worker_name, why, todo)
 
 
 def _require_fresh(blocks: Profile) -> None:

@@ -102,10 +102,11 @@ def _scheduled(run: str) -> dict[str, Any]:
 
 
 def _of_jobs(run: FlowRun, deployment: DeploymentResponse | None) -> list[str]:
-    of_deployment = deployment.job_variables if deployment else {}
-    given = {**of_deployment, **(run.job_variables or {})}
-    variables = [f"env.{name}" for name in given.get("env") or {}]
-    return variables + [name for name, value in given.items() if value and name != "env" and _decides(name)]
+    of_deployment, of_run = deployment.job_variables if deployment else {}, run.job_variables or {}
+    variables = {**(of_deployment.get("env") or {}), **(of_run.get("env") or {})}  # Prefect, too, merges these alone
+    given = {**of_deployment, **of_run}.items()
+    others = [name for name, value in given if value and name != "env" and _decides(name)]
+    return [f"env.{name}" for name in variables] + others
 
 
 def _decides(job_variable: str) -> bool:
@@ -113,7 +114,10 @@ def _decides(job_variable: str) -> bool:
 
 
 def _of_deployment(deployment: DeploymentResponse | None) -> list[str]:
-    return ["pull steps"] if deployment and deployment.pull_steps else []
+    if deployment is None:
+        return []
+    of_a_file = ":" in (deployment.entrypoint or "")
+    return ["pull steps"] * bool(deployment.pull_steps) + ["the file of its entry point"] * of_a_file
 
 
 def _of_pool(pool: WorkPool | None) -> list[str]:

@@ -50,7 +50,7 @@ def restore_ous(
 
     Args:
         mous: The MOUS, as in uid://A001/X1284/X265f or uid___A001_X1284_X265f.
-        profile: The environment to do it in, such as naasc-test.
+        profile: The environment to do it in, such as naasc-test; a deployment has its own, to be left as it is.
         procedure: hifa_restore for calibrated measurement sets; hifa_image for images of them as well.
         again: Do it anew although a finished delivery is there, and replace that when the new one is whole.
     """
@@ -62,7 +62,7 @@ def restore_ous(
         done = _finished(area, plan)
         record.planned(plan, done)
         if done and not again:
-            return record.found(done)
+            return record.found(_shown(environment, done))
         project = plan.observation.project_code
         tree = area.attempt(observation, plan.key, project, plan.relative_path, plan.space)
         record.working(tree)
@@ -74,7 +74,7 @@ def restore_ous(
         run = Run(profile=profile, flow_run=flow_run.id, started=record.started, stages=record.times)
         with record.stage("finish"):
             done = finish(environment, plan, tree, run, inputs, blocks)
-        return record.delivered(done)
+        return record.delivered(_shown(environment, done))
 
 
 @stage("gather", resources="transfer")
@@ -103,12 +103,16 @@ def process(profile: Profile, plan: Plan, tree: Tree) -> tuple[BlockRecord, ...]
 def finish(
     profile: Profile, plan: Plan, tree: Tree, run: Run, inputs: tuple[Input, ...], blocks: tuple[BlockRecord, ...]
 ) -> Delivered:
-    """Deliver with report and provenance, and show the result in the UI."""
-    done = steps.deliver_blocks(plan, tree, run, inputs, blocks)
+    """Deliver with report and provenance."""
+    return steps.deliver_blocks(plan, tree, run, inputs, blocks)
+
+
+def _shown(profile: Profile, done: Delivered) -> Delivered:
+    """Show the result on the run's own page, with a link to the report if browsers see it."""
     page = _page(profile, done)
     create_markdown_artifact(summary.markdown(done.provenance, page), key="restore", description=str(done.report))
     if page:
-        create_link_artifact(page, f"Report of {done.provenance.observation}", key="report")
+        create_link_artifact(page, f"Report of {done.provenance.observation}", key="report", description=page)
     return done
 
 

@@ -97,7 +97,8 @@ class Location:
         if _REFUSED.search(str(error.orig)):
             return Refused(f"{what} does not let us in", why, f"correct {self.keys}.username and .password")
         if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
-            return Transient(f"{what} cannot be reached", why, "try again, or ask whether it is up")
+            todo = "see that the file is there and its folder can be used" if self.file else "ask whether it is up"
+            return Transient(f"{what} cannot be reached", why, f"try again, or {todo}")
         return Refused(f"{what} cannot be read", why, f"correct {self.keys}.url in the profile")
 
     def _read(self, text: str, username: str, password: str) -> URL:

@@ -101,6 +101,7 @@ function _ppi_variable {
     text="$(\builtin typeset -p "$1" 2>/dev/null)"
     case "$text" in
         ("declare "*) \builtin printf 'declare -g %s\n' "${text#declare }" ;;
+        ("export -"* | "typeset -g -"*) \builtin printf '%s\n' "$text" ;; # zsh: an integer, tied to an array, …
         ("export "*) \builtin printf 'builtin export '; _ppi_value "$1" ;;
         (?*) \builtin printf 'typeset -g '; _ppi_value "$1" ;;
     esac

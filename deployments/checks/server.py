@@ -31,15 +31,20 @@ def probes(profile: Profile) -> Iterator[Probe]:
 
 
 def _server(profile: Profile) -> str:
-    theirs = _asked(profile, "GET", "/admin/version")
-    if not isinstance(theirs, str) or not version_key(theirs):
-        raise _silent(profile, "it does not answer as Prefect does")
+    theirs = _version(profile)
     ours = importlib.metadata.version("prefect")
     if version_key(theirs) < version_key(ours):
         raise Refused(_api(profile), f"it is Prefect {theirs}, older than this one's {ours}", "install the same")
     if not _is_loopback(profile):
         _require_shut(profile)
     return f"Prefect {theirs} at {_api(profile)}"
+
+
+def _version(profile: Profile) -> str:
+    told = _asked(profile, "GET", "/admin/version")
+    if not isinstance(told, str) or not version_key(told):
+        raise _silent(profile, "it does not answer as Prefect does")
+    return told
 
 
 def _pool(profile: Profile) -> str:
@@ -65,6 +70,7 @@ def _worker(profile: Profile) -> str:
 def _of_pool(profile: Profile, method: str, what: str) -> Any:
     name = profile.prefect.work_pool
     try:
+        _version(profile)
         answer = _asked(profile, method, f"/work_pools/{name}{what}")
     except (Transient, Refused) as error:
         raise Unknown("the Prefect server is to be mended first", error.todo) from error

@@ -74,7 +74,11 @@ def _catalog(profile: Profile) -> str:
 def _ngas(named: Ngas, server: str) -> str:
     login = (named.username, named.password.get_secret_value()) if named.username else None
     wire = Wire(frozenset({server}), login, min(_SECONDS, named.timeout_seconds))
-    reply = read_reply(wire.document(server, "STATUS", {}), f"the status of server {server}")
+    document = wire.document(server, "STATUS", {})
+    try:
+        reply = read_reply(document, f"the status of server {server}")
+    except Refused as error:
+        raise Refused(error.what, error.why, "see that ppi.ngas.servers names an NGAS") from error
     if not reply.succeeded or reply.state not in ("ONLINE", ""):
         why = f"it is {reply.state or 'not well'}: {reply.message}"
         raise Transient(f"server {server}", why, "ask the archive's operators when it is back")
@@ -103,7 +107,7 @@ def _broker(named: Broker) -> str | None:
     if named.url is None:
         return None
     parts = urlsplit(named.url)
-    host, port = parts.hostname or "localhost", parts.port or _PORTS[parts.scheme]
+    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
     what = f"the broker at {host}:{port}"
     try:
         answer = _greeted(host, port, encrypted=parts.scheme == "amqps")

@@ -1,9 +1,14 @@
-"""Run the embedded environment: its observatory is built once, its file server lives as long as the command."""
+"""Run the embedded environment: its observatory is built once, its file server lives as long as the command.
+
+While `ppi serve -P local` runs, other commands find its file server, its Prefect server and its reports.
+"""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Iterator
+import socket
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,18 +16,23 @@ from deployments.local.ngas_server import serving
 from deployments.local.observatory.build import Observatory, build
 from deployments.local.observatory.shape import Shape
 from tasks import disk
+from tasks.errors import Refused, Transient
 
-__all__ = ["PROFILE", "home", "running"]
+__all__ = ["PORT", "PROFILE", "home", "running", "served"]
 
 PROFILE = "local"
-_SERVER = "PPI_LOCAL_NGAS"
+PORT = 4200
+"""Where its Prefect server is, if it is to be served; its reports are at the next port."""
+_NGAS, _PREFECT, _REPORTS = "PPI_LOCAL_NGAS", "PPI_LOCAL_PREFECT", "PPI_LOCAL_REPORTS"
 _PROPERTIES = """\
 # The embedded environment. Written by PPI at each of its starts; everything in it is simulated.
 ppi.profile.site = LOCAL
 ppi.profile.environment = local
 ppi.processing.rootDirectory = {area}
 ppi.metadata.url = {database}
-ppi.ngas.servers = ${{env:{server}}}
+ppi.prefect.apiUrl = ${{env:{prefect}}}
+ppi.reports.url = ${{env:{reports}}}
+ppi.ngas.servers = ${{env:{ngas}}}
 ppi.ngas.timeoutSeconds = 10
 """
 
@@ -40,6 +50,8 @@ def running(
 ) -> Iterator[Observatory]:
     """Build the observatory if it is not there, serve its archive, and make the profile `local` findable.
 
+    Where `ppi serve -P local` runs, it is that one's archive, Prefect server and reports.
+
     Parameters
     ----------
     on_progress
@@ -48,15 +60,104 @@ def running(
         Size of its execution blocks; by default small ones.
     """
     observatory = build(home() / "observatories", shape, on_progress=on_progress)
-    with serving(observatory.archive_root) as address:
-        os.environ[_SERVER] = address
-        os.environ["CAPO_PATH"] = str(_write_profile(observatory))
+    with _addresses(observatory) as addresses:
+        _adopt(observatory, addresses)
         yield observatory
+
+
+@contextmanager
+def served(
+    port: int, on_progress: Callable[[str, int, int], None] = lambda what, done, total: None
+) -> Iterator[Callable[[], None]]:
+    """Serve the embedded environment for other commands too: as `running`, with places for a server and reports.
+
+    Parameters
+    ----------
+    port
+        That of the Prefect server; the reports are at the next.
+
+    Yields
+    ------
+    Callable
+        To be called when these are up: from then on other commands use them.
+
+    Raises
+    ------
+    Transient
+        It is served already.
+    Refused
+        Something else is at one of the ports.
+    """
+    with _sole():
+        _require_free(port, port + 1)
+        observatory = build(home() / "observatories", on_progress=on_progress)
+        with serving(observatory.archive_root) as ngas:
+            prefect, reports = f"http://127.0.0.1:{port}/api", f"http://127.0.0.1:{port + 1}"
+            addresses = {_NGAS: ngas, _PREFECT: prefect, _REPORTS: reports}
+            _adopt(observatory, addresses)
+            yield lambda: _announce(addresses)
+
+
+@contextmanager
+def _addresses(observatory: Observatory) -> Iterator[Mapping[str, str]]:
+    if found := _announced():
+        yield found
+        return
+    with serving(observatory.archive_root) as ngas:
+        yield {_NGAS: ngas, _PREFECT: "", _REPORTS: ""}
+
+
+def _adopt(observatory: Observatory, addresses: Mapping[str, str]) -> None:
+    os.environ.update(addresses, CAPO_PATH=str(_write_profile(observatory)))
+
+
+def _lock() -> Path:
+    return home() / "serve.lock"
+
+
+def _announcement() -> Path:
+    return home() / "serve.json"
+
+
+@contextmanager
+def _sole() -> Iterator[None]:
+    """Be the only one that serves; what an earlier one has announced counts for nothing."""
+    if found := _announced():
+        why = f"it is served already ({found[_PREFECT]})"
+        raise Transient("the embedded environment", why, "use it, or end that `ppi serve`")
+    with disk.exclusive(_lock(), "the embedded environment"):
+        _announcement().unlink(missing_ok=True)
+        yield
+
+
+def _announce(addresses: Mapping[str, str]) -> None:
+    disk.write_whole(_announcement(), json.dumps(addresses).encode())
+
+
+def _announced() -> Mapping[str, str]:
+    """Return where things are while somebody serves them; nothing while nobody does, or not yet."""
+    if not disk.is_locked(_lock()) or not _announcement().exists():
+        return {}
+    found: dict[str, str] = json.loads(_announcement().read_bytes())
+    return found
+
+
+def _require_free(*ports: int) -> None:
+    for port in ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                why = f"it cannot be had ({error.strerror})"
+                raise Refused(f"port {port}", why, "give another with --port; the next one is used too") from error
 
 
 def _write_profile(observatory: Observatory) -> Path:
     capo = home() / "capo"
     capo.mkdir(parents=True, exist_ok=True)
-    text = _PROPERTIES.format(area=home() / "area", database=observatory.database_url, server=_SERVER)
+    text = _PROPERTIES.format(
+        area=home() / "area", database=observatory.database_url, ngas=_NGAS, prefect=_PREFECT, reports=_REPORTS
+    )
     disk.write_whole(capo / f"{PROFILE}.properties", text.encode())
     return capo

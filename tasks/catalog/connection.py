@@ -1,7 +1,8 @@
 """The way to the catalog's database: short transactions, each on a connection of its own.
 
 An SQLite file is its owner's alone (0600) and journals ahead (WAL), so that reading never waits for writing; its
-transactions are begun by us, because Python's driver would leave changes of tables out of them.
+transactions are begun by us, because Python's driver would leave changes of tables out of them. One that is gone is
+not made anew by looking at it: an empty file in its place would hide that.
 """
 
 from __future__ import annotations
@@ -102,7 +103,10 @@ class Database:
             raise self.location.explained(error) from error
 
     def _make_file(self) -> None:
-        os.close(os.open(str(self.location.file), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        descriptor = os.open(str(self.location.file), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if not os.fstat(descriptor).st_size:
+            os.fchmod(descriptor, 0o600)
+        os.close(descriptor)
         try:
             raw = self._engine.raw_connection()
         except DBAPIError as error:
@@ -113,12 +117,10 @@ class Database:
             raw.close()
 
     def _as_sqlite(self) -> tuple[URL, ...]:
-        file, url = self.location.file, self.location.url
-        return (
-            (URL.create(url.drivername, database=str(file), query={"timeout": str(_BUSY_SECONDS)}),)
-            if file
-            else ()
-        )
+        if not (file := self.location.file):
+            return ()
+        query = {"mode": "rw", "uri": "true", "timeout": str(_BUSY_SECONDS)}
+        return (URL.create(self.location.url.drivername, database=file.as_uri(), query=query),)
 
 
 def _leave_transactions_to_us(connection: Any, _record: object) -> None:

@@ -114,6 +114,24 @@ def test_a_shell_is_as_it_was_after(name: str, steps: list[str], places: Path, t
     assert after == before
 
 
+@pytest.mark.parametrize(
+    "declared",
+    [
+        ("bash", "declare -i VIRTUAL_ENV=5"),
+        ("bash", "declare -xa PYTHONPATH=(a 'b c')"),
+        ("bash", "declare -A CAPO_PROFILE=([a]=1)"),
+        ("zsh", "typeset -i VIRTUAL_ENV=5"),
+        ("zsh", "typeset -xl CAPO_PROFILE='~Abc'"),
+        ("zsh", "typeset -a PYTHONPATH; PYTHONPATH=(a 'b c')"),
+        ("zsh", "typeset -TU PYTHONPATH pythonpath; export PYTHONPATH; pythonpath=(/a '~b c' /a)"),
+    ],
+)
+def test_a_variable_is_of_its_kind_again(declared: tuple[str, str], places: Path, tmp_path: Path) -> None:
+    name, line = declared
+    before, after = Shell(name, (line,)).after(tmp_path, directly(places), "deactivate")
+    assert after == before
+
+
 def environment_of(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
     assert (done.returncode, done.stderr) == (0, "")
     return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)

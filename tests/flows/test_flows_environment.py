@@ -74,7 +74,7 @@ def may_stand(standing: Standing, work: str) -> bool:
     """Return whether a run may stand on something: the rule, written another way."""
     own = standing.profile
     installation = None if own == "local" else standing.installation
-    strangers = {standing.deployment, standing.worker, installation or own} - {own}
+    strangers = {standing.deployment, standing.worker or own, installation or own} - {own}
     if strangers and not (work == "restore-ous" and strangers in [{name} for name in LENT.get(own, ())]):
         return False
     hosts = {own, *map(str, strangers)}
@@ -88,6 +88,7 @@ def standing_on(standing: Standing, load: Callable[[str], Profile] = profile) ->
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(flows._standing, "of_flow", lambda _: standing)
         patch.setattr(flows._environment, "current", load)
+        patch.setattr(flows._environment, "_tell_of_bare_worker", lambda _: None)
         patch.setattr(flows._environment, "_require_fresh", lambda _: None)
         yield
 

@@ -8,9 +8,7 @@ from base64 import b64encode
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
-from http import HTTPStatus
 from typing import Any
-from urllib.error import HTTPError
 from urllib.error import HTTPError
 
 

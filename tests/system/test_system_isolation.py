@@ -97,7 +97,6 @@ def test_what_is_of_one_profile_is_let_in_and_what_is_not_is_refused_with_all_na
         "the deployment is mix-test; the worker is of mix-test": mixed.start(profile="mix-lent"),
         "the deployment is mine": mixed.start("restore-ous/mine"),
         "the worker is of mix-test": mixed.start("restore-ous/mix-lent"),
-        "the worker is of no profile": mixed.start("restore-ous/mix-bare"),
         "its process is given what its profile does not know: env.CAPO_PROFILE": mixed.start(
             flow, job_variables={"env": {"CAPO_PROFILE": "mix-test"}}
         ),
@@ -105,8 +104,10 @@ def test_what_is_of_one_profile_is_let_in_and_what_is_not_is_refused_with_all_na
             flow, job_variables={"working_dir": str(mixed.folder)}
         ),
     }
-    for run in let_in:
+    bare = mixed.start("restore-ous/mix-bare")
+    for run in (*let_in, bare):
         assert PASSED in mixed.runs.message(run)
+    assert "ppi serve worker -P mix-bare" in mixed.runs.logged(bare, "names no profile")
     for reason, run in refused.items():
         message = mixed.runs.message(run)
         assert message.startswith("Flow run encountered an exception: Refused: restore-ous with profile "), message
