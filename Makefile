@@ -16,7 +16,7 @@ demo: $(READY)
 
 test: $(READY)
 	deployments/local/services.sh
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: $(READY)
 	$(VENV)/bin/ruff format --check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,11 +12,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from environments import Environment, own_archive
 from ports import free_port
 from serving import Runs
 
+from blocks.profile import Profile
+from deployments import postgresql
 from deployments.local.ngas_server import serving
 from deployments.local.observatory.build import Observatory
 
@@ -75,6 +79,7 @@ def served(folder: Path, observatory: Observatory) -> Iterator[tuple[Side, Side]
         for side in sides:
             stack.enter_context(_serve(side))
         yield sides
+    _remove_databases(sides[0])
 
 
 def _postgresql() -> dict[str, str]:
@@ -84,6 +89,13 @@ def _postgresql() -> dict[str, str]:
     broker = {"broker_url": f"amqp://127.0.0.1:{free_port()}/", "broker_username": "ppi"}
     named = {"prefect_database_url": f"{server}/prefect_dsoc_test", "catalog_url": f"{server}/catalog_dsoc_test"}
     return login | broker | named | SECRETS
+
+
+def _remove_databases(side: Side) -> None:
+    """Remove the private PostgreSQL, which lies outside of the test's folder where root has made it."""
+    profile = Profile.load(side.name, str(side.environment.capo))
+    port = urlsplit(str(profile.catalog.url)).port
+    shutil.rmtree(postgresql.home_for(profile.processing.root_directory, int(port or 0)))
 
 
 def _make(folder: Path, archive: Path, name: str, properties: dict[str, str]) -> Side:
