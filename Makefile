@@ -16,7 +16,7 @@ demo: $(READY)
 
 test: $(READY)
 	deployments/local/services.sh
-	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(READY)
 	$(VENV)/bin/ruff format --check .

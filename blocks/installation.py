@@ -45,5 +45,5 @@ def installed_profile(prefix: Path | None = None) -> str | None:
 
 
 def _unusable(marker: Path, reason: str) -> ProfileError:
-    todo = "move that installation away, then make it anew: ppi install NAME --prefix DIR"
+    todo = "move that installation away, then install anew: ppi install NAME --prefix DIR"
     return ProfileError("", (Problem(f"the installation's marker {marker}", reason, todo),))

@@ -31,9 +31,13 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import BlockDocument
 
-__all__ = ["load", "save", "slug"]
+__all__ = ["Foreign", "load", "save", "slug"]
 
 _NOT_SAVED = frozenset(key.name for key in keys_of(Profile) if not key.saved)
+
+
+class Foreign(ProfileError):
+    """The blocks under a profile's slug are another profile's."""
 
 
 def load(name: str) -> Profile:
@@ -41,8 +45,10 @@ def load(name: str) -> Profile:
 
     Raises
     ------
+    Foreign
+        It is another one's.
     ProfileError
-        It is not there, is another one's, or cannot be used.
+        It is not there, or cannot be used.
     httpx.HTTPError, httpx.InvalidURL
         The server does not answer, or not as it should.
     """
@@ -60,8 +66,10 @@ def save(profile: Profile) -> None:
 
     Raises
     ------
+    Foreign
+        Another profile's blocks are there under the same slug.
     ProfileError
-        This process uses another server, or another profile's blocks are there under the same slug.
+        This process uses another server.
     httpx.HTTPError, httpx.InvalidURL
         The server does not answer, or not as it should.
     """
@@ -107,8 +115,9 @@ def _require_own(name: str, document: BlockDocument) -> None:
     owner = document.data.get("name")
     if owner != name:
         address = f"{PROFILE.slug}/{document.name}"
-        todo = f"delete the block {address} on that server, then: ppi deploy {name}"
-        raise _wrong(name, f"the block {address} holds the profile '{owner}', not '{name}'", todo)
+        todo = f"give one of the two another name; only if '{owner}' is not in use, delete that block"
+        problem = Problem("blocks", f"the block {address} holds the profile '{owner}', not '{name}'", todo)
+        raise Foreign(name, (problem,))
 
 
 def _is_saved(profile: Profile, document: BlockDocument) -> bool:

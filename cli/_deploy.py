@@ -39,7 +39,7 @@ def _show(deployed: Deployed, dry_run: bool) -> None:
         console.print(f"{where}: {'this would be changed' if dry_run else 'this was changed'}")
         console.print(_table(deployed.changes, dry_run))
     for stranger in deployed.strangers:
-        console.print(f"  note: {stranger} is no deployment of PPI's; its runs are refused, and it may be deleted")
+        console.print(f"  note: {stranger} is no deployment of {deployed.profile}'s; its runs are refused here")
 
 
 def _table(changes: tuple[Change, ...], dry_run: bool) -> Table:

@@ -247,7 +247,8 @@ def _explained(error: Exception) -> int:
         todo = "check that place, then run again"
         return _told(f"{error.strerror or error}{place}. Next: {todo}", Failed.exit_code)
     if type(error).__module__.startswith(("httpx", "prefect")):
-        return _told(f"the Prefect server: {error}. Next: see that it runs, then run again", Transient.exit_code)
+        why = f"{type(error).__name__} {error}".removesuffix(" None").strip()
+        return _told(f"the Prefect server: {why}. Next: see that it runs, then run again", Transient.exit_code)
     traceback.print_exception(error)
     return _told("this is a defect of PPI; please report the lines above", Failed.exit_code)
 

@@ -21,7 +21,7 @@ from prefect.client.schemas.filters import (
     WorkPoolFilterName,
 )
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.flows import Flow, load_flow_from_entrypoint
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 from prefect.utilities.callables import parameter_schema
@@ -36,7 +36,7 @@ from deployments.definitions import Definition, definitions, pool
 from flows._environment import require_installation
 from tasks.catalog.schema import REVISION, require_own, revision
 from tasks.catalog.tasks import catalog_of, database_of
-from tasks.errors import Refused
+from tasks.errors import Refused, Transient
 
 __all__ = ["Change", "Deployed", "deploy"]
 
@@ -69,7 +69,7 @@ class Deployed:
     changes
         Everything that differed.
     strangers
-        Deployments of this environment that PPI does not know. They are left alone.
+        Deployments with its name or in its work pool that are none of it. They are left alone.
     """
 
     profile: str
@@ -94,12 +94,10 @@ def deploy(profile: Profile, dry_run: bool = False) -> Deployed:
     Raises
     ------
     Refused
-        The profile names no Prefect server, or has no account there; the catalog is another one's; or this
-        installation is.
+        The profile names no Prefect server, or has no account there; catalog, the blocks under its name or this
+        installation are another one's.
     Transient
-        The server or the catalog does not answer.
-    ProfileError
-        Another profile's blocks are in the way.
+        The server or the catalog does not answer, or somebody else deploys at the same time.
     """
     require_installation(profile, "ppi deploy")
     wanted = definitions(profile)
@@ -108,7 +106,7 @@ def deploy(profile: Profile, dry_run: bool = False) -> Deployed:
         things = [*common, *(_deployment(client, each) for each in wanted)]
         for thing in things:
             if thing.changes and not dry_run:
-                thing.write()
+                _write(thing, profile)
         strangers = _strangers(client, profile, wanted)
     changes = tuple(change for thing in things for change in thing.changes)
     return Deployed(profile.name, profile.prefect.api_url or "", changes, strangers)
@@ -117,12 +115,21 @@ def deploy(profile: Profile, dry_run: bool = False) -> Deployed:
 @contextmanager
 def _server_of(profile: Profile) -> Iterator[SyncPrefectClient]:
     if not profile.prefect.api_url:
-        raise Refused(f"profile {profile.name}", "it names no Prefect server", "set ppi.prefect.apiUrl")
+        todo = "set ppi.prefect.apiUrl; that of local is set while `ppi serve -P local` runs"
+        raise Refused(f"profile {profile.name}", "it names no Prefect server", todo)
     prefect_server.require(profile)
     variables = prefect_server.variables(profile)
     settings = {setting: variables.get(setting.name) for setting in (PREFECT_API_URL, PREFECT_API_AUTH_STRING)}
     with temporary_settings(settings), get_client(sync_client=True) as client:
         yield client
+
+
+def _write(thing: _Thing, profile: Profile) -> None:
+    try:
+        thing.write()
+    except ObjectAlreadyExists as error:
+        what = f"{thing.changes[0].what} on {profile.prefect.api_url}"
+        raise Transient(what, "somebody else has just made it", f"ppi deploy {profile.name}") from error
 
 
 def _catalog(profile: Profile) -> _Thing:
@@ -143,6 +150,9 @@ def _blocks(profile: Profile) -> _Thing:
     what = f"blocks of {profile.name}"
     try:
         there = saved.load(profile.name)
+    except saved.Foreign as error:
+        (problem,) = error.problems
+        raise Refused(what, problem.reason, problem.todo) from error
     except ProfileError as error:
         reason = "; ".join(problem.reason for problem in error.problems)
         changes = [Change(what, "all", reason, "saved anew")]

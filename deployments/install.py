@@ -11,6 +11,7 @@ import json
 import os
 import shlex
 import shutil
+import subprocess
 import sys
 import tempfile
 import zipfile
@@ -24,7 +25,7 @@ from blocks.profile import Profile
 from deployments import activation
 from deployments.virtual_environment import CHECKOUT, LOCKS, create, fill, run
 from tasks import disk
-from tasks.errors import Refused, Transient
+from tasks.errors import Failed, Refused, Transient
 
 __all__ = ["Built", "Installed", "build", "install"]
 
@@ -194,7 +195,7 @@ def _make(profile: Profile, place: Path, built: Built, tell: Callable[[str], Non
         fill(place, str(built.wheel), tell=lambda what: tell(f"installing {what}"))
         record = {"version": built.version, "content": built.content}
         (place / _RECORD).write_text(json.dumps(record))
-        disk.flush(place)
+        _bring_to_disk(place)
         disk.write_whole(place / MARKER, f"{profile.name}\n".encode())
         (place / _UNFINISHED).unlink()
     return True
@@ -223,6 +224,13 @@ def _clear(place: Path) -> None:
             shutil.rmtree(leftover)
         else:
             leftover.unlink()
+
+
+def _bring_to_disk(place: Path) -> None:
+    """Bring its whole file system to disk: one file after the other, so many take half a minute and more."""
+    done = subprocess.run(["sync", "--file-system", str(place)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Failed(f"installing in {place}", done.stderr.strip(), "check that disk, then run again")
 
 
 def _require_same(place: Path, name: str, built: Built) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 import requests
@@ -16,8 +18,14 @@ __all__ = ["environment", "login", "require", "variables"]
 _SECONDS: Final = 5
 _SHUT: Final = (requests.codes.unauthorized, requests.codes.forbidden)
 _OURS_TO_SAY: Final = "PREFECT_"
-_THEIRS_TO_SAY: Final = ("PREFECT_LOGGING_", "PREFECT_API_TLS_", "PREFECT_API_SSL_", "PREFECT__")
-"""What says nothing about which server: how much is logged, whose certificates are trusted, and Prefect's own."""
+_THEIRS_TO_SAY: Final = ("PREFECT_LOGGING_", "PREFECT_API_TLS_", "PREFECT_API_SSL_")
+"""What says nothing about which server: how much is logged, and whose certificates are trusted."""
+_SETTINGS: Final = {
+    ".env": re.compile(rf"(?im)^\s*(?:export\s+)?(?!{'|'.join(_THEIRS_TO_SAY)}){_OURS_TO_SAY}"),
+    "prefect.toml": re.compile(r"\S"),
+    "pyproject.toml": re.compile(r"(?m)^\s*\[tool\.prefect\b"),
+}
+"""The files from which Prefect takes settings where it is started, and how one shows that it holds some."""
 
 
 def variables(profile: Profile) -> dict[str, str]:
@@ -43,7 +51,13 @@ def environment(profile: Profile, base: Mapping[str, str] | None = None) -> dict
     ----------
     base
         The environment to begin with.
+
+    Raises
+    ------
+    Refused
+        Files in this directory say what Prefect is to do, of which an environment cannot clear it.
     """
+    _require_silent(Path.cwd())
     given = os.environ if base is None else base
     return {name: value for name, value in given.items() if _is_theirs(name)} | variables(profile)
 
@@ -82,6 +96,14 @@ def _status(profile: Profile, url: str, what: str) -> int:
     except requests.RequestException as error:
         todo = f"start it (ppi serve -P {profile.name}), or name another in ppi.prefect.apiUrl"
         raise Transient(what, "it does not answer", todo) from error
+
+
+def _require_silent(directory: Path) -> None:
+    for name, setting in _SETTINGS.items():
+        file = directory / name
+        if file.is_file() and setting.search(file.read_text(encoding="utf-8", errors="replace")):
+            why = "it holds settings of Prefect, which would count beside the profile"
+            raise Refused(f"the file {file}", why, "run this in another directory, or take them out of it")
 
 
 def _api(profile: Profile) -> str:

@@ -109,8 +109,9 @@ def _hosts(standing: Standing, environment: Profile | None, work: str) -> Hosts:
         return own
     (name,) = others
     loaded = _loaded(str(name))
-    lent = isinstance(loaded, Profile) and _same_environment(environment, loaded)
-    return {**own, str(name): loaded} if lent else own
+    if not isinstance(loaded, Profile) or not _same_environment(environment, loaded):
+        return own
+    return {**own, str(name): loaded}
 
 
 def _same_environment(one: Profile | None, other: Profile) -> bool:

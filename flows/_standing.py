@@ -103,7 +103,7 @@ def _scheduled(run: str) -> dict[str, Any]:
 
 def _of_jobs(run: FlowRun, deployment: DeploymentResponse | None) -> list[str]:
     of_deployment, of_run = deployment.job_variables if deployment else {}, run.job_variables or {}
-    variables = {**(of_deployment.get("env") or {}), **(of_run.get("env") or {})}  # Prefect, too, merges these alone
+    variables = {**(of_deployment.get("env") or {}), **(of_run.get("env") or {})}  # merged, as Prefect does it
     given = {**of_deployment, **of_run}.items()
     others = [name for name, value in given if value and name != "env" and _decides(name)]
     return [f"env.{name}" for name in variables] + others

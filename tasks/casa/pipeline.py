@@ -166,6 +166,7 @@ def prove_block(
 
 
 def installed(home: Path) -> Iterator[Installation]:
+    """Return the versions of monolithic CASA that are installed below a directory."""
     for program in sorted(home.glob("*/bin/casa")):
         root = program.parents[1]
         scripts = [script for place in _SCRIPTS for script in sorted(root.glob(place))]

@@ -1,8 +1,8 @@
 """The way to the catalog's database: short transactions, each on a connection of its own.
 
 An SQLite file is its owner's alone (0600) and journals ahead (WAL), so that reading never waits for writing; its
-transactions are begun by us, because Python's driver would leave changes of tables out of them. One that is gone is
-not made anew by looking at it: an empty file in its place would hide that.
+transactions are begun by us, because Python's driver would leave changes of tables out of them. One that is gone
+is not made anew by looking at it: an empty file in its place would hide that.
 """
 
 from __future__ import annotations

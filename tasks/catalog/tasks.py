@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from blocks.profile import Profile
 from tasks.catalog.catalog import Catalog
 from tasks.catalog.connection import Database
@@ -17,7 +19,7 @@ def database_of(profile: Profile) -> Database:
     catalog = profile.catalog
     if catalog.url:
         return Database(catalog.url, catalog.username, catalog.password.get_secret_value())
-    return Database(f"sqlite:///{profile.processing.root_directory / _FILE}")
+    return Database(f"sqlite:///{quote(str(profile.processing.root_directory / _FILE))}")
 
 
 def catalog_of(profile: Profile, *, upgrade: bool = False) -> Catalog:

@@ -187,7 +187,7 @@ def test_what_is_no_installation_is_of_no_profile(tmp_path: Path) -> None:
 )
 def test_an_installation_whose_marker_says_nothing_is_not_guessed(text: str, reason: str, tmp_path: Path) -> None:
     marker = mark(tmp_path / "prefix", text)
-    with pytest.raises(ProfileError, match=rf"{re.escape(str(marker))}: {reason}.*Next: install anew"):
+    with pytest.raises(ProfileError, match=rf"{re.escape(str(marker))}: {reason}.*Next: move .* install anew"):
         profile_name()
 
 

@@ -12,7 +12,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from blocks.installation import MARKER
-from cli.main import app
+from cli.main import app, main
 
 SECRET = "pl4nted-s3cret"
 GOOD = """\
@@ -163,3 +163,19 @@ def test_it_is_said_when_one_profile_is_used_and_another_was_to_be_expected(
     for line, note in zip(lines, notes, strict=True):
         assert line.startswith("ppi: note: profile site-test is used (")
         assert note in line
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_nothing_is_cut_off_in_a_narrow_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli._console._WIDTH_OF_FILES", columns)
+    for arguments in (["list"], ["show", "site-test"], ["diff", "site-test", "site-prod"], ["check", "site-test"]):
+        assert "…" not in ppi(*arguments).stdout
+
+
+def test_an_error_that_is_not_about_one_profile_names_none(
+    capo: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["ppi", "profile", "show"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert capsys.readouterr().err.startswith("ppi: no profile can be used (1 problem)\n  profile: none was named")

@@ -56,6 +56,13 @@ def test_a_server_that_is_not_there_is_wrong_once_and_the_rest_unknown(tmp_path:
         assert (of[what].state, of[what].exit_code) == ("unknown", 5)
 
 
+def test_a_server_of_another_kind_leaves_the_rest_unknown(tmp_path: Path) -> None:
+    of = findings(tmp_path, lambda path, _: (200, {}))
+    assert of["Prefect server"].state == "wrong"
+    for what in ("work pool", "worker"):
+        assert (of[what].state, of[what].why) == ("unknown", "the Prefect server is to be mended first")
+
+
 def test_a_server_that_says_nothing_is_wrong(tmp_path: Path) -> None:
     with greeted(None) as (address, _):
         finding = looked(written(tmp_path, prefect_apiUrl=f"http://{address}/api"))["Prefect server"]

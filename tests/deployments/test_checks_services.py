@@ -100,6 +100,7 @@ def test_an_ngas_server_that_is_unwell_or_none_is_wrong(tmp_path: Path, body: by
         finding = found(written(tmp_path, ngas_servers=address), f"NGAS {address}")
     assert finding.state == "wrong"
     assert says in finding.why
+    assert finding.todo
 
 
 @pytest.mark.parametrize(

@@ -38,12 +38,15 @@ class Pip:
         What the wheel is built of.
     interrupted
         Called when the environment is half made.
+    meanwhile
+        Called when the wheel is built.
     made
         How often it was.
     """
 
     source: str = "a"
     interrupted: Callable[[Path], None] = lambda place: None
+    meanwhile: Callable[[], object] = lambda: None
     made: list[Path] = field(default_factory=list)
 
     def run(self, _python: Path, *arguments: str) -> None:
@@ -52,6 +55,8 @@ class Pip:
             archive.writestr(
                 "ppi-1.2.3.dist-info/RECORD", f"cli/main.py,{self.source},1\nppi-1.2.3.dist-info/METADATA,b,2\n"
             )
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        meanwhile()
 
     def create(self, place: Path) -> None:
         (place / "bin").mkdir()
@@ -144,6 +149,17 @@ def test_other_sources_are_another_installation(pip: Pip, make_profile: MakeProf
     assert contents(tmp_path / "a") == before
 
 
+@pytest.mark.parametrize("record", [b"", b"[]", b"\xff", None])
+def test_an_installation_whose_record_is_damaged_is_not_called_the_same(
+    record: bytes | None, pip: Pip, make_profile: MakeProfile, tmp_path: Path
+) -> None:
+    install(make_profile(), tmp_path / "a")
+    path = tmp_path / "a/share/ppi/installation.json"
+    path.unlink() if record is None else path.write_bytes(record)
+    with pytest.raises(Refused, match=r"PPI of an unknown version is there.*Next: when nothing runs from it, mv "):
+        install(make_profile(), tmp_path / "a")
+
+
 def test_another_profile_needs_another_directory(pip: Pip, make_profile: MakeProfile, tmp_path: Path) -> None:
     install(make_profile(), tmp_path / "a")
     before = contents(tmp_path / "a")
@@ -214,6 +230,37 @@ def test_what_was_interrupted_is_made_anew(
     assert installed_profile(place) == "dsoc-test"
     assert not (place / "leftover").exists()
     assert [path.name for path in place.iterdir() if path.name.startswith(".")] == []
+
+
+def test_what_was_killed_before_it_said_whose_it_is_is_made_anew(
+    pip: Pip, make_profile: MakeProfile, tmp_path: Path
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / ".unfinished").touch()
+    assert install(make_profile(), tmp_path / "a").anew
+
+
+def test_what_may_not_have_come_to_disk_is_no_installation(
+    pip: Pip, make_profile: MakeProfile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "sync").write_text("#!/bin/sh\necho 'Input/output error' >&2; exit 1\n")
+    (programs / "sync").chmod(0o755)
+    with monkeypatch.context() as patched:
+        patched.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+        with pytest.raises(Failed, match=r"Input/output error\. Next: check that disk"):
+            install(make_profile(), tmp_path / "a")
+    assert installed_profile(tmp_path / "a") is None
+    assert install(make_profile(), tmp_path / "a").anew
+
+
+def test_two_profiles_at_once_leave_the_first_alone(pip: Pip, make_profile: MakeProfile, tmp_path: Path) -> None:
+    pip.meanwhile = lambda: install(make_profile(), tmp_path / "a")
+    with pytest.raises(Refused, match="is there for dsoc-test"):
+        install(make_profile("naasc-test"), tmp_path / "a")
+    assert installed_profile(tmp_path / "a") == "dsoc-test"
+    assert not (tmp_path / "a" / ".unfinished").exists()
 
 
 def test_two_at_once_are_one(pip: Pip, make_profile: MakeProfile, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ def test_an_environment_names_its_own_server_and_no_other(tmp_path: Path) -> Non
         "PREFECT_PROFILE": "other",
         "PREFECT_PROFILES_PATH": "/elsewhere/profiles.toml",
         "PREFECT_SERVER_ENCRYPTION_KEY": "of the server alone",
+        "PREFECT__FLOW_RUN_ID": "of the run in which somebody called ppi",
         "PREFECT_LOGGING_LEVEL": "DEBUG",
         "PREFECT_API_SSL_CERT_FILE": "/ca.pem",
     }
@@ -36,7 +37,31 @@ def test_an_environment_names_its_own_server_and_no_other(tmp_path: Path) -> Non
         "PREFECT_API_SSL_CERT_FILE": "/ca.pem",
     }
     gone = {"PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH"}
-    assert not (gone | {"PREFECT_SERVER_ENCRYPTION_KEY"}) & set(made)
+    assert not (gone | {"PREFECT_SERVER_ENCRYPTION_KEY", "PREFECT__FLOW_RUN_ID"}) & set(made)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "refused"),
+    [
+        (".env", "A = 1\nexport PREFECT_API_URL=http://elsewhere/api\n", True),
+        (".env", "prefect_api_auth_string = other:one", True),
+        (".env", "# PREFECT_API_URL is not here\nMY_PREFECT_API_URL=1\nPREFECT_LOGGING_LEVEL=DEBUG\n", False),
+        ("prefect.toml", "[api]\nurl = 'http://elsewhere/api'\n", True),
+        ("pyproject.toml", "[project]\n[tool.prefect.api]\nurl = 'http://elsewhere/api'\n", True),
+        ("pyproject.toml", "[project]\n[tool.ruff]\n", False),
+    ],
+)
+def test_where_files_tell_prefect_of_another_server_nothing_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, refused: bool
+) -> None:
+    profile = written(tmp_path, prefect_apiUrl=API)
+    (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    if refused:
+        with pytest.raises(Refused, match=f"{name}: it holds settings of Prefect"):
+            prefect_server.environment(profile, {})
+    else:
+        assert prefect_server.environment(profile, {})["PREFECT_API_URL"] == API
 
 
 def test_a_profile_without_a_server_has_no_word_about_one(tmp_path: Path) -> None:

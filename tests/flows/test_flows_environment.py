@@ -122,6 +122,19 @@ def test_a_profile_that_is_not_on_the_server_is_told_of_if_nothing_else_is_wrong
         enter("dsoc-test", "restore-ous")
 
 
+def test_a_vlass_profile_is_not_lent_what_nobody_can_look_at() -> None:
+    def alone(name: str) -> Profile:
+        if name == "dsoc-test":
+            raise ProfileError(name, (Problem("profile", "it cannot be read", "mend it"),))
+        return profile(name)
+
+    vlass = replace(RIGHT, profile="vlass.test", pool=pool("vlass.test"), server=api("vlass.test"))
+    with standing_on(vlass):
+        assert enter("vlass.test", "restore-ous").name == "vlass.test"
+    with standing_on(vlass, alone), pytest.raises(Refused, match="the deployment is dsoc-test"):
+        enter("vlass.test", "restore-ous")
+
+
 @pytest.mark.parametrize(("server", "wrong"), [(None, True), (api("dsoc-dev"), True), (api("dsoc-test"), False)])
 def test_without_a_worker_only_the_server_is_asked_for(server: str | None, wrong: bool) -> None:
     with standing_on(Standing("dsoc-test", None, None, server)):

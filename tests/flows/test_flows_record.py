@@ -153,7 +153,8 @@ def test_what_is_not_refused_is_not_written_down(profile: Profile) -> None:
 
 
 def test_the_catalog_is_a_file_in_the_area_unless_the_profile_names_another(tmp_path: Path) -> None:
-    assert database_of(profile_at(tmp_path)).location.where == str(tmp_path / "catalog.db")
+    for area in (tmp_path, tmp_path / "odd? #1 at 100%41"):
+        assert database_of(profile_at(area)).location.where == str(area / "catalog.db")
     section = CatalogSection.model_validate({"url": "postgresql+psycopg://me:secret@host:5432/name"})
     location = database_of(profile_at(tmp_path, catalog=section)).location
     assert location.where == "host:5432/name"

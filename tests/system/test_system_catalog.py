@@ -125,6 +125,8 @@ def test_a_restore_is_recorded_with_all_that_it_took_and_made(make_environment: 
     assert states(environment, "--limit", "1") == ["unchanged"]
     assert states(environment, "--since", "2100-01-01") == states(environment, "--until", "2000-01-01T00:00") == []
     assert environment.ppi("history", "--state", "well").returncode == 2
+    for option in ("--id", "--limit"):
+        assert environment.ppi("history", option, str(2**31)).returncode == 2
     assert environment.ppi("history", "--since", "soon").returncode == 2
 
 

@@ -129,7 +129,7 @@ def test_what_an_operator_has_set_in_the_ui_stays_and_strangers_are_told_of(
     assert list(changed(again)) == [("deployment restore-ous/own-dev", "description")]
     assert again["strangers"] == ["restore-ous/of-somebody"]
     assert runs.deployment("restore-ous/own-dev")["paused"] is True
-    assert "restore-ous/of-somebody is no deployment of PPI's" in environment.ppi("deploy").stdout
+    assert "restore-ous/of-somebody is no deployment of own-dev's" in environment.ppi("deploy").stdout
     assert runs.deployment("restore-ous/own-dev")["tags"] == ["dsoc", "test"]
 
 
@@ -187,6 +187,18 @@ def test_a_work_pool_of_another_kind_is_not_touched(tmp_path: Path, prefect_api:
     assert refused.returncode == Refused.exit_code
     assert "its type is docker, not process" in refused.stderr
     assert not on_server(prefect_api, "docker-test")["blocks"], "nothing is written before all is known"
+
+
+def test_another_profile_of_the_same_name_in_prefect_is_not_touched_nor_promised(
+    tmp_path: Path, prefect_api: str
+) -> None:
+    deployed(write(tmp_path, "same-test", prefect_api))
+    before = on_server(prefect_api, "same-test")
+    for options in (["--dry-run"], []):
+        refused = write(tmp_path, "same.test", prefect_api).ppi("deploy", *options)
+        assert refused.returncode == Refused.exit_code
+        assert "holds the profile 'same-test', not 'same.test'" in refused.stderr
+    assert on_server(prefect_api, "same-test") == before
 
 
 def test_two_profiles_at_once_are_a_mistake_of_usage(environment: Environment) -> None:

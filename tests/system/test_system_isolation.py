@@ -129,7 +129,12 @@ def test_an_edited_deployment_is_refused_until_it_is_deployed_again(mixed: Obser
     mixed.edit(name, work_pool_name="mix-test", pull_steps=[
         {"prefect.deployments.steps.set_working_directory": {"directory": str(mixed.folder)}}
     ], job_variables={"env": {"CAPO_PATH": "/elsewhere"}})  # fmt: skip
-    assert "does not know: env.CAPO_PATH, pull steps" in mixed.runs.message(mixed.start())
+    for variables in ({}, {"env": {}}):
+        run = mixed.start(job_variables=variables)
+        assert "does not know: env.CAPO_PATH, pull steps" in mixed.runs.message(run)
+    file = ROOT / "flows" / "restore_ous.py"
+    mixed.edit(name, pull_steps=[], job_variables={}, entrypoint=f"{file}:restore_ous")
+    assert "does not know: the file of its entry point" in mixed.runs.message(mixed.start())
     mixed.deploy("mix-test")
     assert PASSED in mixed.runs.message(mixed.start())
 

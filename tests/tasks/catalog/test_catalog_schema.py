@@ -8,6 +8,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -92,6 +93,22 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "catalog.db").write_text("a shopping list, and a long one at that" * 100)
     with pytest.raises(Refused, match=r"catalog.db cannot be read: file is not a database"):
         Catalog(at(tmp_path / "catalog.db"), "site-test")
+
+
+def test_an_empty_file_becomes_its_owners_alone(tmp_path: Path) -> None:
+    (tmp_path / "catalog.db").touch(0o644)
+    Catalog(at(tmp_path / "catalog.db"), "site-test")
+    assert (tmp_path / "catalog.db").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", ["catalog.db", "a catalog #1 at 100%?.db"])
+def test_one_that_is_gone_is_not_made_anew_by_its_users(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    catalog = Catalog(at(Path(quote(str(file)))), "site-test")
+    file.unlink()
+    with pytest.raises(Transient, match="see that the file is there and its folder can be used"):
+        catalog.add(Execution(flow="f", profile="site-test", observation="o", started=datetime.now(UTC)))
+    assert not file.exists()
 
 
 def test_a_place_that_is_not_there_is_named(tmp_path: Path) -> None:
