@@ -40,7 +40,7 @@ def test_a_restore_is_bitwise_right_and_a_second_one_does_nothing_again(make_env
 
 
 def _state(area: Path) -> dict[str, tuple[int, int]]:
-    """Return all but records of runs: Prefect's, the locks', and the catalog's, which says that nothing was done."""
+    """Return all but records of runs: Prefect's, the locks, and the catalog's."""
     records = {".prefect", ".locks", "catalog.db", "catalog.db-wal", "catalog.db-shm"}
     files = (path for path in area.rglob("*") if path.is_file() and not records & set(path.parts))
     return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
