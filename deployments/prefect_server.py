@@ -13,10 +13,11 @@ import requests
 from blocks.profile import Profile
 from tasks.errors import Refused, Transient
 
-__all__ = ["environment", "login", "require", "variables"]
+__all__ = ["SHUT", "api_of", "environment", "login", "require", "variables"]
 
 _SECONDS: Final = 5
-_SHUT: Final = (requests.codes.unauthorized, requests.codes.forbidden)
+SHUT: Final = (requests.codes.unauthorized, requests.codes.forbidden)
+"""What a server answers that does not let somebody in."""
 _OURS_TO_SAY: Final = "PREFECT_"
 _THEIRS_TO_SAY: Final = ("PREFECT_LOGGING_", "PREFECT_API_TLS_", "PREFECT_API_SSL_")
 """What says nothing about which server: how much is logged, and whose certificates are trusted."""
@@ -78,10 +79,10 @@ def require(profile: Profile) -> None:
     Refused
         It does not let us in.
     """
-    if api := _api(profile):
+    if api := api_of(profile):
         what = f"the Prefect server {api} of profile {profile.name}"
         status = _status(profile, f"{api}/admin/version", what)
-        if status in _SHUT:
+        if status in SHUT:
             raise Refused(what, "it does not let us in", "correct ppi.prefect.username and .password")
         if status != requests.codes.ok:
             raise Transient(what, f"it answers HTTP {status}", "see that it is a Prefect server, and well")
@@ -106,12 +107,13 @@ def _require_silent(directory: Path) -> None:
             raise Refused(f"the file {file}", why, "run this in another directory, or take them out of it")
 
 
-def _api(profile: Profile) -> str:
+def api_of(profile: Profile) -> str:
+    """Return the API of a profile's server, without a slash at its end; empty where it names none."""
     return (profile.prefect.api_url or "").rstrip("/")
 
 
 def _address(profile: Profile) -> dict[str, str]:
-    if not (api := _api(profile)):
+    if not (api := api_of(profile)):
         return {}
     return {"PREFECT_API_URL": api, "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false"}
 

@@ -14,13 +14,13 @@ import requests
 
 from blocks.profile import Profile
 from deployments.checks.finding import Probe, Unknown
+from deployments.prefect_server import SHUT, api_of
 from tasks.casa.versions import version_key
 from tasks.errors import Missing, Refused, Transient
 
 __all__ = ["probes"]
 
 _SECONDS: Final = 3.0
-_SHUT: Final = (requests.codes.unauthorized, requests.codes.forbidden)
 
 
 def probes(profile: Profile) -> Iterator[Probe]:
@@ -34,10 +34,10 @@ def _server(profile: Profile) -> str:
     theirs = _version(profile)
     ours = importlib.metadata.version("prefect")
     if version_key(theirs) < version_key(ours):
-        raise Refused(_api(profile), f"it is Prefect {theirs}, older than this one's {ours}", "install the same")
+        raise Refused(api_of(profile), f"it is Prefect {theirs}, older than this one's {ours}", "install the same")
     if not _is_loopback(profile):
         _require_shut(profile)
-    return f"Prefect {theirs} at {_api(profile)}"
+    return f"Prefect {theirs} at {api_of(profile)}"
 
 
 def _version(profile: Profile) -> str:
@@ -83,9 +83,9 @@ def _asked(profile: Profile, method: str, path: str) -> Any:
     """Ask with the profile's login; None for what is not there."""
     login = (profile.prefect.username, profile.prefect.password.get_secret_value())
     answer = _sent(profile, method, path, login if any(login) else None)
-    if answer.status_code in _SHUT:
+    if answer.status_code in SHUT:
         why = "it does not let us in" if any(login) else "it asks for a name and password"
-        raise Refused(_api(profile), why, "correct ppi.prefect.username and .password")
+        raise Refused(api_of(profile), why, "correct ppi.prefect.username and .password")
     if answer.status_code == requests.codes.not_found:
         return None
     try:
@@ -97,9 +97,9 @@ def _asked(profile: Profile, method: str, path: str) -> Any:
 
 def _require_shut(profile: Profile) -> None:
     answer = _sent(profile, "GET", "/admin/version", None)
-    if answer.status_code not in _SHUT:
+    if answer.status_code not in SHUT:
         raise Refused(
-            _api(profile),
+            api_of(profile),
             "it lets anybody in who can reach it, and would tell them all that blocks hold",
             "set ppi.prefect.username and .password, and serve it anew",
         )
@@ -110,9 +110,9 @@ def _sent(profile: Profile, method: str, path: str, login: tuple[str, str] | Non
         session.trust_env, session.auth = False, login
         try:
             if method == "POST":
-                session.headers.update(_leave_to_post(session, _api(profile)))
+                session.headers.update(_leave_to_post(session, api_of(profile)))
             return session.request(
-                method, f"{_api(profile)}{path}", timeout=_SECONDS, json={} if method == "POST" else None
+                method, f"{api_of(profile)}{path}", timeout=_SECONDS, json={} if method == "POST" else None
             )
         except requests.RequestException as error:
             raise _silent(profile, f"it does not answer ({type(error).__name__})") from error
@@ -129,11 +129,7 @@ def _leave_to_post(session: requests.Session, api: str) -> dict[str, str]:
 
 def _silent(profile: Profile, why: str) -> Transient:
     todo = f"start it (ppi serve -P {profile.name}), or name another in ppi.prefect.apiUrl"
-    return Transient(_api(profile), why, todo)
-
-
-def _api(profile: Profile) -> str:
-    return (profile.prefect.api_url or "").rstrip("/")
+    return Transient(api_of(profile), why, todo)
 
 
 def _in_short(answer: requests.Response) -> str:
@@ -141,7 +137,7 @@ def _in_short(answer: requests.Response) -> str:
 
 
 def _is_loopback(profile: Profile) -> bool:
-    host = urlsplit(_api(profile)).hostname or ""
+    host = urlsplit(api_of(profile)).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -136,7 +135,7 @@ def test_a_killed_launcher_takes_its_child_along(tmp_path: Path, number: int) ->
 def test_a_killed_supervisor_is_unknown_not_success(tmp_path: Path) -> None:
     def kill_supervisor() -> None:
         for child in psutil.Process().children(recursive=True):
-            with suppress(psutil.NoSuchProcess):  # as a zombie is to psutil
+            with contextlib.suppress(psutil.NoSuchProcess):  # as a zombie is to psutil
                 if "_supervisor.py" in " ".join(child.cmdline()):
                     child.kill()
 
