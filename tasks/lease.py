@@ -1,0 +1,361 @@
+"""One holder at a time, over threads, processes and hosts that share a file system, whatever happens to it.
+
+The kernel's locks end with their holder but are not seen by other hosts on every file system. A lease is a file
+that is made exclusively, which all file systems do atomically. It names its holder, whose heartbeat is the file's
+time of change. On one host a dead process is known at once; of a process elsewhere all that can be seen is that
+its heart has not beaten for a while, by the clock of who looks on, so that clocks need not agree. A lease is taken
+over by a file of the next generation, never by removing or rewriting the old one first: so of several that find it
+dead, one gets it. A holder that was only slow finds that it has lost it, and must ask before it finishes.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tasks.abandon import pause
+from tasks.errors import Transient
+
+__all__ = ["HEARTBEAT_SECONDS", "Claim", "Holder", "Lease", "beating", "holders", "leased", "sweep"]
+
+HEARTBEAT_SECONDS: Final = 5.0
+_SILENT_BEATS: Final = 6
+"""After so many beats that did not come, a holder elsewhere counts as dead."""
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
+
+
+class Holder(BaseModel):
+    """Who holds a lease."""
+
+    model_config = ConfigDict(frozen=True)
+
+    token: str
+    """Unlike that of any other lease that ever was."""
+    host: str
+    machine: str
+    """The running system and the space of its process numbers: elsewhere they mean other processes."""
+    pid: int
+    born: int
+    """When the process started, in the kernel's ticks."""
+    subject: str
+    """What it does, for people."""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the process is known to have ended; False also where that cannot be seen from here."""
+        return self.machine == _machine() and _born(self.pid) != self.born
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The newest file of a lease, as somebody saw it; its holder is None while it cannot be read."""
+
+    generation: int
+    holder: Holder | None
+    beat: int
+
+
+class Lease:
+    """A lease that is held.
+
+    Parameters
+    ----------
+    path
+        Its file.
+    holder
+        We.
+    from_the_dead
+        Whether whoever had it before, if anybody, is certainly dead; otherwise it may still be writing.
+    """
+
+    def __init__(self, path: Path, holder: Holder, from_the_dead: bool) -> None:
+        self._path, self._holder, self.from_the_dead = path, holder, from_the_dead
+
+    def require_held(self) -> None:
+        """Make sure that it is still ours.
+
+        Raises
+        ------
+        Transient
+            It was taken over: this process was silent for too long.
+        """
+        newest = _newest(self._path.parent)
+        if newest is None or newest.holder != self._holder:
+            why = f"another process took it over, as nothing was heard of {self._holder} for too long"
+            raise Transient(self._holder.subject, why, "run again")
+
+    def beat(self) -> None:
+        """Say that the holder is alive."""
+        with suppress(FileNotFoundError):
+            os.utime(self._path)
+
+    def release(self) -> None:
+        """Let others have it."""
+        newest = _newest(self._path.parent)
+        if newest and newest.holder == self._holder:
+            self._path.unlink(missing_ok=True)
+            _tidy(self._path.parent)
+
+
+@dataclass
+class Claim:
+    """The wish for a lease, which remembers since when its holder has been silent.
+
+    Parameters
+    ----------
+    folder
+        Where leases lie.
+    name
+        What is to be held; any file name.
+    subject
+        What for, told to whoever waits.
+    heartbeat
+        Seconds between beats.
+    """
+
+    folder: Path
+    name: str
+    subject: str
+    heartbeat: float = HEARTBEAT_SECONDS
+    _silent: tuple[_Seen, float] | None = field(default=None, init=False)
+
+    @property
+    def _place(self) -> Path:
+        return self.folder / self.name
+
+    def holder(self) -> Holder | None:
+        """Return who holds it, if anybody."""
+        newest = _newest(self._place)
+        return newest.holder if newest else None
+
+    def attempt(self) -> Lease | None:
+        """Take the lease if nobody has it or its holder is dead; return None otherwise."""
+        before = _newest(self._place)
+        if before and not self._is_dead(before):
+            return None
+        holder = _ourselves(self.subject)
+        path = self._place / str(before.generation + 1 if before else 1)
+        if not _make(path, holder):
+            return None
+        if not _is_sole(path, before):
+            path.unlink(missing_ok=True)
+            _tidy(self._place)
+            return None
+        if before:
+            (self._place / str(before.generation)).unlink(missing_ok=True)
+        return Lease(path, holder, before is None or (before.holder is not None and before.holder.is_gone))
+
+    def _is_dead(self, seen: _Seen) -> bool:
+        if seen.holder and seen.holder.is_gone:
+            return True
+        if self._silent is None or self._silent[0] != seen:
+            self._silent = seen, time.monotonic()
+        return time.monotonic() - self._silent[1] > _SILENT_BEATS * self.heartbeat
+
+
+@contextmanager
+def leased(
+    folder: Path,
+    name: str,
+    subject: str,
+    *,
+    on_wait: Callable[[Holder], None] = lambda holder: None,
+    heartbeat: float = HEARTBEAT_SECONDS,
+) -> Iterator[Lease]:
+    """Hold a lease; wait for it as long as its holder lives.
+
+    Parameters
+    ----------
+    folder
+        Where leases lie; made when it is needed.
+    name
+        What is to be held; any file name.
+    subject
+        What for, told to whoever waits.
+    on_wait
+        Called once when somebody else holds it.
+    heartbeat
+        Seconds between beats.
+    """
+    claim = Claim(folder, name, subject, heartbeat)
+    with beating(_awaited(claim, on_wait), heartbeat) as lease:
+        yield lease
+
+
+def _awaited(claim: Claim, on_wait: Callable[[Holder], None]) -> Lease:
+    told, seconds = False, _SHORTEST_PAUSE
+    while not (lease := claim.attempt()):
+        holder = claim.holder()
+        if holder and not told:
+            on_wait(holder)
+            told = True
+        pause(random.uniform(seconds / 2, seconds))  # noqa: S311 - it spreads load and guards nothing
+        seconds = min(_LONGEST_PAUSE, 1.5 * seconds)
+    return lease
+
+
+@contextmanager
+def beating(lease: Lease, heartbeat: float = HEARTBEAT_SECONDS) -> Iterator[Lease]:
+    """Keep a lease alive while the block runs, then release it."""
+    _heart.add(lease, heartbeat)
+    try:
+        yield lease
+    finally:
+        _heart.remove(lease)
+        lease.release()
+
+
+def holders(folder: Path) -> Mapping[str, Holder]:
+    """Return who holds what; those known to be dead are left out."""
+    seen = {name: _newest(folder / name) for name in _names(folder)}
+    living = {name: each.holder for name, each in seen.items() if each and each.holder}
+    return {name: holder for name, holder in living.items() if not holder.is_gone}
+
+
+def sweep(folder: Path) -> None:
+    """Remove what dead processes of this host have left."""
+    for name in _names(folder):
+        claim = Claim(folder, name, "clearing away")
+        holder = claim.holder()
+        if holder is None:
+            _tidy(folder / name)
+        elif holder.is_gone and (lease := claim.attempt()):
+            lease.release()
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except FileNotFoundError:
+        return []
+
+
+def _newest(place: Path) -> _Seen | None:
+    """Return the newest generation; one that goes away meanwhile is looked for again."""
+    while generations := [int(name) for name in _names(place) if name.isdecimal()]:
+        path = place / str(max(generations))
+        with suppress(FileNotFoundError):
+            return _Seen(max(generations), _read(path), path.stat().st_mtime_ns)
+    return None
+
+
+def _read(path: Path) -> Holder | None:
+    try:
+        return Holder.model_validate_json(path.read_bytes())
+    except ValidationError:
+        return None  # just being written, or cut off by a power cut
+
+
+def _make(path: Path, holder: Holder) -> bool:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o660)
+    except (FileExistsError, FileNotFoundError):
+        return False  # somebody was faster; or the last holder has just tidied up
+    try:
+        os.write(descriptor, holder.model_dump_json().encode())
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _is_sole(path: Path, before: _Seen | None) -> bool:
+    """Whether there is nothing beside our file but that of the dead holder.
+
+    Whoever makes a file looks after that: so of two that make one each at the same time, one sees the other.
+    """
+    others = {name for name in _names(path.parent) if name != path.name}
+    if before is None:
+        return not others
+    dead = path.with_name(str(before.generation))
+    return others <= {dead.name} and (dead.name not in others or _newest_is(dead, before))
+
+
+def _newest_is(path: Path, seen: _Seen) -> bool:
+    try:
+        return _read(path) == seen.holder
+    except FileNotFoundError:
+        return True
+
+
+def _tidy(place: Path) -> None:
+    with suppress(OSError):  # somebody has made a file in it
+        place.rmdir()
+
+
+def _ourselves(subject: str) -> Holder:
+    pid = os.getpid()
+    return Holder(
+        token=uuid4().hex,
+        host=os.uname().nodename,
+        machine=_machine(),
+        pid=pid,
+        born=_born(pid) or 0,
+        subject=subject,
+    )
+
+
+@cache
+def _machine() -> str:
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+
+
+def _born(pid: int) -> int | None:
+    """Return when a process started; None when there is none, or only what its parent has not asked for."""
+    try:
+        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if state in "ZX" else int(rest[18])
+
+
+class _Heart:
+    """One thread a process, which beats for all its leases while there are any."""
+
+    def __init__(self) -> None:
+        self._leases: dict[Lease, float] = {}
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def add(self, lease: Lease, heartbeat: float) -> None:
+        with self._changed:
+            self._leases[lease] = heartbeat
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def remove(self, lease: Lease) -> None:
+        with self._changed:
+            del self._leases[lease]
+
+    def _run(self) -> None:
+        while leases := self._due():
+            for lease in leases:
+                with suppress(OSError):  # the file system is away: others see that we are silent
+                    lease.beat()
+
+    def _due(self) -> list[Lease]:
+        with self._changed:
+            self._changed.wait(min(self._leases.values(), default=HEARTBEAT_SECONDS))
+            if not self._leases:
+                self._thread = None
+            return list(self._leases)
+
+
+_heart = _Heart()
