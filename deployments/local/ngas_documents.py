@@ -10,7 +10,7 @@ from typing import Final
 
 from lxml import etree
 
-from deployments.local.ngas_index import DISK_ID, Entry
+from deployments.local.ngas_index import Entry
 
 __all__ = ["VERSION", "Listing", "listing", "status_document"]
 
@@ -35,7 +35,13 @@ _FILE_ATTRIBUTES: Final = {
 
 
 def status_document(
-    host: str, message: str, *, succeeded: bool = True, state: str = "ONLINE", entry: Entry | None = None
+    host: str,
+    message: str,
+    *,
+    succeeded: bool = True,
+    state: str = "ONLINE",
+    entry: Entry | None = None,
+    holder: str = "",
 ) -> bytes:
     """Write a status document.
 
@@ -45,6 +51,8 @@ def status_document(
         The server's `host:port`.
     entry
         The file to describe, if any.
+    holder
+        The `host:port` of the server that has its volume; by default this one.
     """
     root = etree.Element("NgamsStatus")
     status = {
@@ -58,7 +66,8 @@ def status_document(
     }
     etree.SubElement(root, "Status", status)
     if entry:
-        disk = {"DiskId": DISK_ID, "HostId": host, "SlotId": "1", "Mounted": "1", "MountPoint": "volume1"}
+        disk = {"DiskId": entry.disk_id, "HostId": holder or host, "SlotId": "1", "Mounted": "1"}
+        disk["MountPoint"] = f"volume{entry.disk_id.rpartition('-')[2]}"
         values = {name: str(getattr(entry, column)) for name, column in _FILE_ATTRIBUTES.items()}
         etree.SubElement(etree.SubElement(root, "DiskStatus", disk), "FileStatus", values)
     doctype = f'<!DOCTYPE NgamsStatus SYSTEM "http://{host}/RETRIEVE?internal=ngamsStatus.dtd">'

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import hmac
 import re
+import select
+import time
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlsplit
 
-from deployments.local.ngas_documents import VERSION, listing, status_document
-from deployments.local.ngas_index import COLUMNS, DISK_ID, Entry
-from deployments.local.ngas_receiving import receive
-from deployments.local.ngas_refusal import Refusal, unavailable_file
+from deployments.local.ngas_cluster import Located
+from deployments.local.ngas_commands import carry_out
+from deployments.local.ngas_documents import VERSION, status_document
+from deployments.local.ngas_index import Entry
+from deployments.local.ngas_refusal import Refusal
 
 if TYPE_CHECKING:
     from deployments.local.ngas_server import NgasServer
@@ -30,7 +33,8 @@ __all__ = ["Delivery", "Fault", "Handler"]
 
 _FROM: Final = re.compile(r"bytes=(\d+)-")
 _PIECE: Final = 8 << 20
-_XML: Final = "text/xml"
+_LAST_PIECE: Final = 64 << 10
+_LOOK_SECONDS: Final = 0.02
 
 
 @dataclass(frozen=True)
@@ -73,10 +77,12 @@ class Handler(BaseHTTPRequestHandler):
     status = 0
     sent = 0
     """Bytes of the body so far."""
+    seconds = 0.0
+    """From its beginning to when its client was last known to wait, with the last bytes still to be sent."""
 
     def do_GET(self) -> None:
         """Answer a GET, POST or PUT."""
-        self.began = datetime.now(UTC)
+        self.began, self._clock = datetime.now(UTC), time.monotonic()
         url = urlsplit(self.path)
         self.ngas_command = url.path.strip("/")
         self.parameters = dict(parse_qsl(url.query, keep_blank_values=True))
@@ -106,12 +112,15 @@ class Handler(BaseHTTPRequestHandler):
     def _answer_or_refuse(self) -> None:
         try:
             self._authorise()
-            fault = self.server.faults.get((self.ngas_command, self.subject))
+            fault = self._fault()
             if not (fault and fault(self)):
-                self._dispatch()
+                carry_out(self)
         except Refusal as refusal:
-            document = status_document(self.server.address, refusal.message, succeeded=False, state=refusal.state)
-            self.answer(refusal.status, document, {"Content-Type": _XML})
+            self.document(refusal.message, status=refusal.status)
+
+    def _fault(self) -> Fault | None:
+        faults = self.server.faults
+        return faults.get((self.ngas_command, self.subject)) or faults.get((self.ngas_command, "*"))
 
     def _authorise(self) -> None:
         login = self.server.login
@@ -121,65 +130,23 @@ class Handler(BaseHTTPRequestHandler):
         if not hmac.compare_digest(self.headers.get("Authorization", "").encode(), wanted.encode()):
             raise Refusal("Unauthorized", status=401)
 
-    def _dispatch(self) -> None:
-        commands: dict[str, Callable[[], None]] = {
-            "RETRIEVE": self._retrieve,
-            "STATUS": self._status,
-            "QUERY": self._query,
-            "ARCHIVE": self._archive,
-            "QARCHIVE": self._archive,
-        }
-        command = commands.get(self.ngas_command)
-        if command is None:
-            raise Refusal(f"Unknown command: {self.ngas_command}", status=404)
-        command()
+    def located(self) -> Located:
+        """Find the copy that is asked for.
 
-    def _retrieve(self) -> None:
-        delivery = self.delivery()
-        self.head(200, delivery.headers)
-        self.send_bytes(delivery, delivery.start, delivery.size)
-
-    def _status(self) -> None:
-        entry = self._entry() if "file_id" in self.parameters else None
-        self._succeed("Successfully handled command STATUS", entry)
-
-    def _query(self) -> None:
-        index = self.server.index
-        host, port = self.server.address.rsplit(":", 1)
-        form = self.parameters.get("format", "")
-        match self.parameters.get("query", "").lower():
-            case "files_like":
-                rows = [astuple(each) for each in index.like(self.parameters.get("like", "%"))]
-                found = listing(COLUMNS, rows, form)
-            case "files_list":
-                found = listing(COLUMNS, [astuple(each) for each in index.like("%")], form)
-            case "disks_list":
-                found = listing(("disk_id", "host_id", "mounted"), [(DISK_ID, self.server.address, 1)], form)
-            case "hosts_list":
-                found = listing(("host_id", "srv_port", "srv_state"), [(host, int(port), "ONLINE")], form)
-            case other:
-                raise Refusal(f"Invalid query specified: {other}")
-        self.answer(200, found.body, {"Content-Type": found.media_type})
-
-    def _archive(self) -> None:
-        entry = receive(self.server, self.headers, self.parameters, self.rfile)
-        self._succeed(f"Successfully handled Archive Push Request for data file with URI {entry.file_id}", entry)
-
-    def _succeed(self, message: str, entry: Entry | None) -> None:
-        document = status_document(self.server.address, message, entry=entry)
-        self.answer(200, document, {"Content-Type": _XML})
-
-    def _entry(self) -> Entry:
-        file_id, version = self.parameters.get("file_id", ""), self.parameters.get("file_version") or "0"
+        Raises
+        ------
+        Refusal
+            There is none within reach.
+        """
+        given = self.parameters
+        file_id, version = given.get("file_id", ""), given.get("file_version") or "0"
         if not file_id or not re.fullmatch(r"-1|\d{1,9}", version):
             raise Refusal("Illegal or missing file_id or file_version")
-        entry = self.server.index.find(file_id, int(version))
-        if entry is None:
-            raise unavailable_file(file_id)
-        return entry
+        wanted = {name: given.get(name, "") for name in ("host_id", "disk_id")}
+        return self.server.cluster.locate(self.server, file_id, int(version), **wanted)
 
     def delivery(self) -> Delivery:
-        """Find the file that is asked for.
+        """Find the file that is asked for, and where to begin in it.
 
         Raises
         ------
@@ -188,20 +155,32 @@ class Handler(BaseHTTPRequestHandler):
         ConnectionAbortedError
             It is gone from the disk: the connection closes without a word.
         """
-        entry = self._entry()
         wanted = _FROM.fullmatch(self.headers.get("Range", "bytes=0-"))
         if wanted is None:
-            raise Refusal("Illegal Range header")
-        path = self.server.index.files / entry.file_name
+            raise Refusal("Invalid Range header, must have the form 'bytes=start-' (start offset only)")
+        entry = self.located().entry
+        path = self.server.index.path_of(entry)
         if not path.exists():
             raise ConnectionAbortedError
         return Delivery(entry, path, path.stat().st_size, int(wanted[1]))
 
+    def document(self, message: str, *, status: int = 200, found: Located | None = None) -> None:
+        """Answer with a status document."""
+        server = self.server
+        described = {"entry": found.entry, "holder": found.holder.address} if found else {}
+        body = status_document(
+            server.address,
+            message,
+            succeeded=status < 400,
+            state=server.state,
+            **described,  # type: ignore[arg-type]
+        )
+        self.answer(status, body, {"Content-Type": "text/xml"})
+
     def answer(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
         """Answer with a body that is at hand."""
         self.head(status, {"Content-Length": str(len(body)), **headers})
-        self.wfile.write(body)
-        self.sent += len(body)
+        self.send(body)
 
     def head(self, status: int, headers: Mapping[str, str]) -> None:
         """Send the status line and the headers."""
@@ -209,18 +188,49 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
+        self._touch()
         self.end_headers()
+
+    def send(self, piece: bytes) -> None:
+        """Send a part of the body."""
+        self._touch()
+        self.wfile.write(piece)
+        self.sent += len(piece)
 
     def send_bytes(self, delivery: Delivery, start: int, stop: int) -> None:
         """Send a part of a file, by the kernel alone; break off when the server stops."""
         with delivery.path.open("rb") as stream:
-            for at in range(start, stop, _PIECE):
+            for at, end in _pieces(start, stop):
                 if self.server.stopping.is_set():
                     raise ConnectionAbortedError
+                self._touch()
                 try:
-                    self.connection.sendfile(stream, at, min(_PIECE, stop - at))
+                    self.connection.sendfile(stream, at, end - at)
                 finally:
                     self.sent += stream.tell() - at
+
+    def _touch(self) -> None:
+        self.seconds = time.monotonic() - self._clock
+
+    def linger(self, seconds: float) -> bool:
+        """Do nothing for a while, and return whether the client still waits and the server lives."""
+        hanging_up = select.poll()
+        hanging_up.register(self.connection, select.POLLIN)
+        ends = time.monotonic() + seconds
+        while not self.server.stopping.is_set() and (now := time.monotonic()) < ends:
+            if hanging_up.poll(min(ends - now, _LOOK_SECONDS) * 1000):
+                return False
+            self.seconds = now - self._clock
+        return not self.server.stopping.is_set()
+
+
+def _pieces(start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Cut a range; the last piece is small, for the sake of the log's seconds."""
+    last = max(start, stop - _LAST_PIECE)
+    for at in range(start, last, _PIECE):
+        yield at, min(at + _PIECE, last)
+    if last < stop:
+        yield last, stop
 
 
 Fault = Callable[[Handler], bool]

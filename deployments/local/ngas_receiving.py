@@ -41,7 +41,7 @@ def receive(server: NgasServer, headers: Message, parameters: Mapping[str, str],
         recorded = got if kind_of(server.plugin) else None
         media_type = parameters.get("mime_type") or headers.get("Content-Type") or "application/octet-stream"
         text = decimal_text(recorded, signed=server.signed)
-        return server.index.add(staged, file_id, media_type, server.plugin, text)
+        return server.index.add(staged, file_id, media_type, server.plugin, text, server.disk_id)
     finally:
         staged.unlink(missing_ok=True)
 

@@ -118,7 +118,13 @@ def test_the_latest_version(client: Client, tmp_path: Path, version: str) -> Non
 
 
 def test_parameters_that_change_nothing(client: Client) -> None:
-    assert client.get(FILE + "&host_id=x&disk_id=y&quick_location=1&processing=z").body == DATA
+    where = f"&host_id={client.address}&disk_id=embedded-volume-1&quick_location=1"
+    assert client.get(FILE + where).body == DATA
+
+
+@pytest.mark.parametrize("where", ["host_id=elsewhere:7777", "disk_id=no-such-disk"])
+def test_a_copy_that_is_not_where_it_is_asked_for_is_4019(client: Client, where: str) -> None:
+    assert ":4019:" in client.get(f"{FILE}&{where}").message
 
 
 @pytest.mark.parametrize(
@@ -271,7 +277,8 @@ def test_the_log_counts(tmp_path: Path) -> None:
         ("f", len(DATA), ""),
         ("f", len(DATA) - 100, "bytes=100-"),
     ]
-    assert {"time", "client", "status"} <= lines[0].keys()
+    assert {"time", "client", "status", "seconds"} <= lines[0].keys()
+    assert {line["server"] for line in lines} == {address}
     assert len(requests_of(tmp_path / "archive")) == 3
 
 
