@@ -13,6 +13,8 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from blocks.profile import Profile
+from tasks.abandon import ending
+from tasks.casa.launch import ending_children
 from tasks.errors import Refused
 
 __all__ = ["stage"]
@@ -31,6 +33,8 @@ def stage(
     name: str, resources: str
 ) -> Callable[[Callable[Concatenate[Profile, P], R]], Callable[Concatenate[Profile, P], R]]:
     """Make a subflow of a function whose first parameter is the profile.
+
+    When it is interrupted or fails, its children end and its threads give up at once: the subflow waits for them.
 
     A stage lives and dies with the flow that calls it, in one process, so the flow's heartbeat is its own;
     a second one would cost each stage a second at its end.
@@ -55,7 +59,8 @@ def stage(
 
             @flow(name=name, flow_run_name=name, task_runner=runner, persist_result=False)
             def subflow(profile: str) -> R:
-                return function(environment, *args, **kwargs)
+                with ending_children(), ending():
+                    return function(environment, *args, **kwargs)
 
             with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
                 return subflow(environment.name)

@@ -19,8 +19,7 @@ from tasks.alma.tables import METADATA
 from tasks.catalog.schema import REVISION, require_own, revision
 from tasks.catalog.tasks import database_of
 from tasks.errors import Refused, Transient
-from tasks.ngas.reply import read_reply
-from tasks.ngas.wire import Wire
+from tasks.ngas.client import NgasClient
 
 __all__ = ["probes"]
 
@@ -72,13 +71,8 @@ def _catalog(profile: Profile) -> str:
 
 
 def _ngas(named: Ngas, server: str) -> str:
-    login = (named.username, named.password.get_secret_value()) if named.username else None
-    wire = Wire(frozenset({server}), login, min(_SECONDS, named.timeout_seconds))
-    document = wire.document(server, "STATUS", {})
-    try:
-        reply = read_reply(document, f"the status of server {server}")
-    except Refused as error:
-        raise Refused(error.what, error.why, "see that ppi.ngas.servers names an NGAS") from error
+    password, timeout = named.password.get_secret_value(), min(_SECONDS, named.timeout_seconds)
+    reply = NgasClient([server], username=named.username, password=password, timeout=timeout).state(server)
     if not reply.succeeded or reply.state not in ("ONLINE", ""):
         why = f"it is {reply.state or 'not well'}: {reply.message}"
         raise Transient(f"server {server}", why, "ask the archive's operators when it is back")

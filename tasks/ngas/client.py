@@ -7,24 +7,33 @@ as they stream past, and only a file of the right size and checksum gets its nam
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial as bound
 from pathlib import Path
 from typing import Final
 
 from tasks.errors import Failed, Refused
+from tasks.ngas.address import server_address
+from tasks.ngas.archiving import Archiving, Source, require_name
+from tasks.ngas.copying import copied
+from tasks.ngas.health import HEALTH, watched
 from tasks.ngas.model import StoredFile, Transfer
 from tasks.ngas.partial import Partial, partial_of
-from tasks.ngas.patience import Attempt, Patience, persevere
-from tasks.ngas.query import describe_at
+from tasks.ngas.patience import Attempt, Mixed, Patience, persevere
+from tasks.ngas.query import describe_at, state_at
+from tasks.ngas.reply import Reply
 from tasks.ngas.stream import receive
+from tasks.ngas.streams import Streams
 from tasks.ngas.wire import Damaged, Wire
 
 __all__ = ["NgasClient"]
 
-_SERVER: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
+_TO_DESCRIBE: Final = Patience()
+"""A few seconds: a wrong address is told soon."""
+_TO_TRANSFER: Final = Patience(rounds=8)
+"""Most of a minute without any progress: a server may start anew meanwhile."""
 
 
 class NgasClient:
@@ -33,13 +42,15 @@ class NgasClient:
     Parameters
     ----------
     servers
-        `host:port` of each, best first.
+        `host:port` of each.
     username, password
         For HTTP Basic; an empty username sends none.
     timeout
         Seconds without a byte after which a server counts as gone.
     patience
         How often to try, and how long to pause.
+    streams
+        Where each transfer takes its place; None sets no limit.
 
     Raises
     ------
@@ -55,13 +66,27 @@ class NgasClient:
         password: str = "",
         timeout: float = 60,
         patience: Patience | None = None,
+        streams: Streams | None = None,
     ) -> None:
         self._servers = tuple(_checked(server) for server in servers)
         if not self._servers:
             raise Refused("the archive cannot be reached", "no NGAS server is named", "set ppi.ngas.servers")
         login = (username, password) if username else None
-        self._wire = Wire(frozenset(self._servers), login, timeout)
-        self._patience = patience or Patience()
+        self._streams = streams or Streams(None, 1)
+        self._wire, self._timeout = Wire(frozenset(self._servers), login, timeout, self._streams), timeout
+        self._to_describe, self._to_transfer = patience or _TO_DESCRIBE, patience or _TO_TRANSFER
+
+    def state(self, server: str) -> Reply:
+        """Ask one server how it is, once.
+
+        Raises
+        ------
+        Refused
+            What answers is no NGAS, or does not let us ask.
+        Transient
+            The server cannot be asked.
+        """
+        return state_at(self._wire, server)
 
     def describe(
         self, file_id: str, version: int | None = None, *, expected_size: int | None = None
@@ -86,9 +111,12 @@ class NgasClient:
         Failed
             The archive's size is not the expected one.
         """
-        what = f"{file_id} version {version or 'latest'}"
         file = persevere(
-            self._servers, self._patience, what, lambda at: describe_at(self._wire, at.server, file_id, version)
+            self._servers,
+            self._to_describe,
+            f"{file_id} version {version or 'latest'}",
+            watched(lambda at: describe_at(self._wire, at.server, file_id, version)),
+            order=bound(HEALTH.order, subject=file_id),
         )
         _require_size(file, expected_size)
         return file
@@ -100,6 +128,7 @@ class NgasClient:
         on_bytes: Callable[[int], None] = lambda count: None,
         *,
         expected_size: int | None = None,
+        direct: bool = False,
     ) -> Transfer:
         """Fetch a file to its destination, which appears whole and right or not at all.
 
@@ -112,6 +141,9 @@ class NgasClient:
             discarded; the sum is the file's size in the end.
         expected_size
             What another database says of its size, bytes.
+        direct
+            Let the server write it there itself, over a file system that it shares with this host (COPY); where it
+            does not, and where a part has come already, the file is streamed.
 
         Raises
         ------
@@ -127,8 +159,10 @@ class NgasClient:
         _require_size(file, expected_size)
         began = time.monotonic()
         with partial_of(file, destination, on_bytes) as partial:
-            last = self._complete(file, partial)
-            partial.place(destination)
+            copy = self._copied(file, destination, on_bytes) if direct and not partial.count else None
+            last = copy or self._complete(file, partial)
+            if not copy:
+                partial.place(destination)
             return Transfer(
                 file_id=file.file_id,
                 version=file.version,
@@ -138,7 +172,46 @@ class NgasClient:
                 seconds=time.monotonic() - began,
                 attempts=last.number,
                 resumed_from=partial.inherited,
+                method="copy" if copy else "stream",
             )
+
+    def archive(
+        self, path: Path, *, file_id: str | None = None, media_type: str | None = None, quick: bool = False
+    ) -> StoredFile:
+        """Put a file into the archive, once: what is there already, just so, is not sent again.
+
+        Parameters
+        ----------
+        file_id
+            The archive's name for it; the file's own if it is not given.
+        media_type
+            Guessed from the file's name if it is not given.
+        quick
+            Use QARCHIVE, which does less afterwards.
+
+        Raises
+        ------
+        Missing
+            There is no such file.
+        Refused
+            The name cannot be one in the archive, the file is empty, or the archive does not take it.
+        Transient
+            The servers were busy, gone or slow beyond our patience.
+        Failed
+            What the archive has now is not this file, or the file changed meanwhile.
+        """
+        name = require_name(path.name if file_id is None else file_id)
+        archiving = Archiving(self._wire, Source.of(path), name, media_type, "QARCHIVE" if quick else "ARCHIVE")
+        return persevere(
+            self._servers,
+            self._to_transfer,
+            name,
+            watched(archiving.attempt),
+            order=bound(HEALTH.order, subject=name, busy=self._streams.busy),
+        )
+
+    def _copied(self, file: StoredFile, destination: Path, on_bytes: Callable[[int], None]) -> Attempt | None:
+        return copied(self._wire, file, destination, on_bytes, self._timeout, self._to_transfer)
 
     def _complete(self, file: StoredFile, partial: Partial) -> Attempt:
         """Bring all bytes and prove them; say which attempt did it."""
@@ -146,24 +219,43 @@ class NgasClient:
             with suppress(Damaged):
                 partial.prove()
                 return Attempt(file.server, 0, 0)
+        return persevere(
+            tuple(dict.fromkeys((file.server, *self._servers))),
+            self._to_transfer,
+            str(file),
+            watched(_Retrieval(self._wire, file, partial).attempt),
+            order=bound(HEALTH.order, subject=str(file), preferred=file.server, busy=self._streams.busy),
+            progress=lambda: partial.count,
+        )
 
-        def attempt(at: Attempt) -> Attempt:
-            receive(self._wire, at.server, file, partial)
-            partial.prove()
-            return at
 
-        return persevere(self._order(file), self._patience, str(file), attempt)
+class _Retrieval:
+    """A file on its way, and whose bytes it is made of so far."""
 
-    def _order(self, file: StoredFile) -> tuple[str, ...]:
-        """Ask first the server that described the file: it was well a moment ago."""
-        return tuple(dict.fromkeys((file.server, *self._servers)))
+    def __init__(self, wire: Wire, file: StoredFile, partial: Partial) -> None:
+        self._wire, self._file, self._partial = wire, file, partial
+        self._sources = {"an earlier run"}
+
+    def attempt(self, at: Attempt) -> Attempt:
+        """Have one server bring what is not there yet, and prove all of it."""
+        self._sources = {*self._sources, at.server} if self._partial.count else {at.server}
+        receive(self._wire, at.server, self._file, self._partial)
+        try:
+            self._partial.prove()
+        except Damaged as error:
+            if len(self._sources) == 1:
+                raise
+            why = f"{error.why}; they came from {', '.join(sorted(self._sources))}"
+            raise Mixed(error.what, why, error.todo) from error
+        return at
 
 
 def _checked(server: str) -> str:
-    if not _SERVER.fullmatch(server):
-        # what it says is not repeated: it might hold a password
-        raise Refused("an NGAS server's address cannot be read", "it is not host:port", "check ppi.ngas.servers")
-    return server
+    try:
+        return server_address(server)
+    except ValueError as error:
+        why = str(error)
+        raise Refused("an NGAS server's address cannot be read", why, "check ppi.ngas.servers") from error
 
 
 def _require_size(file: StoredFile, expected: int | None) -> None:

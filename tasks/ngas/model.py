@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -32,7 +32,7 @@ class StoredFile(BaseModel):
 
 
 class Transfer(BaseModel):
-    """How a file came over the wire."""
+    """How a file came."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -50,3 +50,5 @@ class Transfer(BaseModel):
     """Requests for the file's bytes; 0 when an earlier run had already brought them all."""
     resumed_from: int
     """Bytes that an earlier run had left and that proved right."""
+    method: Literal["stream", "copy"] = "stream"
+    """Whether it came over the wire, or the server wrote it to the shared file system itself."""

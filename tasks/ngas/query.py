@@ -11,10 +11,27 @@ from collections.abc import Iterable
 
 from tasks.errors import Missing, Refused
 from tasks.ngas.model import StoredFile
-from tasks.ngas.reply import FileEntry, read_listing, read_reply
-from tasks.ngas.wire import Wire, failure
+from tasks.ngas.reply import FileEntry, Reply, read_listing, read_reply
+from tasks.ngas.wire import OK, Wire, failure
 
-__all__ = ["describe_at", "listed_at"]
+__all__ = ["describe_at", "listed_at", "state_at"]
+
+
+def state_at(wire: Wire, server: str) -> Reply:
+    """Ask one server how it is.
+
+    Raises
+    ------
+    Refused
+        What answers is no NGAS.
+    PpiError
+        The server cannot be asked.
+    """
+    document = wire.document(server, "STATUS", {})
+    try:
+        return read_reply(document, f"the status of server {server}")
+    except Refused as error:
+        raise Refused(error.what, error.why, "see that ppi.ngas.servers names an NGAS") from error
 
 
 def describe_at(wire: Wire, server: str, file_id: str, version: int | None) -> StoredFile:
@@ -56,7 +73,7 @@ def _status(wire: Wire, server: str, file_id: str, version: int | None) -> tuple
     body = wire.document(server, "STATUS", parameters)
     reply = read_reply(body, f"STATUS of server {server}")
     if not reply.succeeded:
-        raise failure(200, body, server)
+        raise failure(OK, body, f"server {server}")
     return reply.files
 
 

@@ -19,12 +19,14 @@ from tasks.errors import Refused
 from tasks.ngas.checksum import Checksum
 from tasks.xml import local_name, parse
 
-__all__ = ["OFFLINE", "UNAVAILABLE", "FileEntry", "Reply", "excerpt", "read_listing", "read_reply"]
+__all__ = ["BUFFERED", "OFFLINE", "UNAVAILABLE", "FileEntry", "Reply", "excerpt", "read_listing", "read_reply"]
 
 UNAVAILABLE: Final = 4019
 """No such file, or one that cannot be reached now: the archive does not say which."""
 OFFLINE: Final = 4015
 """The server is in a state in which it serves nothing."""
+BUFFERED: Final = "NGAMS_WA_BUF_DATA"
+"""The server could not archive a file now, and keeps it to archive it later by itself."""
 
 _CODE: Final = re.compile(r"\b(NGAMS_[A-Z0-9_]+):(\d+):")
 

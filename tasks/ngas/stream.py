@@ -9,20 +9,26 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import requests
-
 from tasks.errors import Missing, PpiError, Refused, Transient
 from tasks.ngas.checksum import CHUNK
+from tasks.ngas.connection import Answer
 from tasks.ngas.model import StoredFile
 from tasks.ngas.partial import Partial
 from tasks.ngas.query import listed_at
-from tasks.ngas.wire import AGAIN, Damaged, Unavailable, Wire, failure_of
+from tasks.ngas.wire import AGAIN, OK, Damaged, Unavailable, Wire, failure_of
 
 __all__ = ["receive"]
 
+_PART: Final = 206
+_NO_RANGES: Final = frozenset({400, 416, 501})
+"""With which servers answer that do not understand the range."""
 _RANGE: Final = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
 _PAGES: Final = ("text/html", "text/xml", "application/xml")
 _PAGE_SUFFIXES: Final = (".html", ".htm", ".xml")
+
+
+class _NoRanges(Refused):
+    """It may be the range that the server refuses."""
 
 
 def receive(wire: Wire, server: str, file: StoredFile, partial: Partial) -> None:
@@ -39,46 +45,65 @@ def receive(wire: Wire, server: str, file: StoredFile, partial: Partial) -> None
     Damaged
         What it sends is not the file that was described.
     """
-    parameters = {"file_id": file.file_id, "file_version": str(file.version)}
     try:
-        with wire.get(server, "RETRIEVE", parameters, start=partial.count) as response:
-            _align(response, server, file, partial)
-            for chunk in response.raw.stream(CHUNK, decode_content=False):
-                partial.append(chunk)
+        try:
+            _fill(wire, server, file, partial, partial.count)
+        except _NoRanges:
+            _fill(wire, server, file, partial, 0)
     except Unavailable as error:
         raise _settled(error, wire, server, file) from error
     if not partial.whole:
         raise Transient(f"server {server}", f"only {partial.count} of {file.size} bytes came", AGAIN)
 
 
-def _align(response: requests.Response, server: str, file: StoredFile, partial: Partial) -> None:
+def _fill(wire: Wire, server: str, file: StoredFile, partial: Partial, start: int) -> None:
+    parameters = {"file_id": file.file_id, "file_version": str(file.version)}
+    with wire.get(server, "RETRIEVE", parameters, start=start) as answer:
+        if answer.status not in (OK, _PART):
+            raise _refusal(answer, start)
+        _align(answer, file, partial)
+        _pour(answer, partial)
+
+
+def _pour(answer: Answer, partial: Partial) -> None:
+    buffer = memoryview(bytearray(CHUNK))
+    while count := answer.readinto(buffer):
+        partial.append(buffer[:count])
+
+
+def _refusal(answer: Answer, start: int) -> PpiError:
+    error = failure_of(answer)
+    if start and answer.status in _NO_RANGES and isinstance(error, Refused):
+        return _NoRanges(error.what, error.why, error.todo)
+    return error
+
+
+def _align(answer: Answer, file: StoredFile, partial: Partial) -> None:
     """Make sure that the body continues what is there, or start again."""
-    if response.status_code not in (requests.codes.ok, requests.codes.partial):
-        raise failure_of(response, server)
-    start, asked = _start(response), partial.count
-    if start not in (0, asked):
+    start, there = _start(answer), partial.count
+    if start not in (0, there):
         partial.discard()
-        raise Damaged(f"server {server}", f"asked for bytes from {asked} on, it sent others", AGAIN)
-    _require_length(response, server, file, file.size - start)
-    if start != asked:
+        raise Damaged(answer.what, f"asked for bytes from {there} on, it sent others", AGAIN)
+    _require_length(answer, file, file.size - start)
+    if start != there:
         partial.discard()
 
 
-def _start(response: requests.Response) -> int:
-    found = _RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
+def _start(answer: Answer) -> int:
+    found = _RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
     if found:
         return int(found[1])
-    return 0 if response.status_code == requests.codes.ok else -1
+    return 0 if answer.status == OK else -1
 
 
-def _require_length(response: requests.Response, server: str, file: StoredFile, length: int) -> None:
-    offered = response.headers.get("Content-Length", "none")
-    page = response.headers.get("Content-Type", "").partition(";")[0].strip().lower() in _PAGES
+def _require_length(answer: Answer, file: StoredFile, length: int) -> None:
+    offered = answer.headers.get("Content-Length", "none")
+    page = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower() in _PAGES
     if page and (offered != str(length) or _is_foreign(file)):
-        raise failure_of(response, server)
+        raise failure_of(answer)
     if offered != str(length):
         why = f"it offers {offered} bytes where the archive's description promises {length}"
-        raise Damaged(f"server {server}", why, "ask the archive's operators to check their copy (CHECKFILE)")
+        raise Damaged(answer.what, why, "ask the archive's operators to check their copy (CHECKFILE)")
 
 
 def _is_foreign(file: StoredFile) -> bool:

@@ -1,0 +1,237 @@
+"""Putting a file into the archive, once.
+
+An archive takes whatever it is sent, as a next version: a request that is repeated because its answer did not come
+would archive the file twice. So the archive is asked first, and again whenever it is not known what became of a
+request; and what it has in the end is compared with what was to be archived.
+"""
+
+from __future__ import annotations
+
+import logging
+import mimetypes
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tasks.disk import explained
+from tasks.errors import Failed, Missing, PpiError, Refused, Transient
+from tasks.ngas.checksum import Checksum, Kind, checksum_of
+from tasks.ngas.connection import AGAIN, Answer, Upload
+from tasks.ngas.model import StoredFile
+from tasks.ngas.patience import Attempt
+from tasks.ngas.query import describe_at
+from tasks.ngas.reply import BUFFERED, FileEntry, read_reply
+from tasks.ngas.wire import OK, Damaged, Wire, failure, failure_of
+
+__all__ = ["Archiving", "Source", "require_name"]
+
+_LOG: Final = logging.getLogger(__name__)
+_ANY_TYPE: Final = "application/octet-stream"
+
+
+def require_name(file_id: str) -> str:
+    """Return a name that the archive will not change.
+
+    Raises
+    ------
+    Refused
+        It would: NGAS takes the last part of a path.
+    """
+    if file_id in ("", ".", "..") or "/" in file_id or not file_id.isprintable() or file_id != file_id.strip():
+        why = "a name in the archive has no slash, no characters that cannot be printed and no blanks around it"
+        raise Refused(f"{file_id!r} cannot be archived", why, "give it another name")
+    return file_id
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file that is to be archived, as it was at first."""
+
+    path: Path
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> Source:
+        """Look at a file.
+
+        Raises
+        ------
+        Missing
+            There is none.
+        Refused
+            It is empty, which NGAS does not take, or no file.
+        """
+        try:
+            found = path.stat()
+        except FileNotFoundError as error:
+            raise Missing(f"{path} cannot be archived", "there is no such file", "check its name") from error
+        except OSError as error:
+            raise Refused(f"{path} cannot be archived", str(error.strerror), "check its name") from error
+        if not stat.S_ISREG(found.st_mode) or not found.st_size:
+            raise Refused(f"{path} cannot be archived", "it is empty or no file, which NGAS does not take")
+        return cls(path, found.st_size, found.st_mtime_ns)
+
+    def require_unchanged(self) -> None:
+        """Make sure that it is still what it was.
+
+        Raises
+        ------
+        Failed
+            It changed.
+        """
+        with explained(f"{self.path} cannot be archived"):
+            found = self.path.stat()
+        if (found.st_size, found.st_mtime_ns) != (self.size, self.mtime_ns):
+            raise Failed(
+                f"{self.path} cannot be archived", "it changes meanwhile", "run again when it is finished"
+            )
+
+
+class Archiving:
+    """One file on its way into the archive, and what is known of where it is.
+
+    Parameters
+    ----------
+    wire
+        To the servers.
+    source
+        The file.
+    name
+        What the archive is to call it.
+    media_type
+        None to guess it, and to call it just bytes where the server does not know the guess.
+    command
+        ARCHIVE or QARCHIVE.
+    """
+
+    def __init__(self, wire: Wire, source: Source, name: str, media_type: str | None, command: str) -> None:
+        self._wire, self._source, self._name, self._command = wire, source, name, command
+        guess = mimetypes.guess_type(name)[0] or _ANY_TYPE
+        self._types = [media_type] if media_type else list(dict.fromkeys((guess, _ANY_TYPE)))
+        self._checksums: dict[Kind, Checksum] = {}
+        self._doubtful: dict[str, None] = {}
+        self._before = 0
+        self._sending = False
+        self._kept: PpiError | None = None
+
+    def attempt(self, at: Attempt) -> StoredFile:
+        """Have the file in the archive: ask the server, and those that may have it from before; then send it.
+
+        Raises
+        ------
+        PpiError
+            The server cannot be asked, does not take it, or it is not known what became of it.
+        """
+        for server in dict.fromkeys((*self._doubtful, at.server)):
+            if there := self._there(server):
+                return there
+        if self._kept:
+            raise self._kept
+        self._doubtful.clear()
+        return self._send(at.server)
+
+    def _there(self, server: str) -> StoredFile | None:
+        try:
+            file = describe_at(self._wire, server, self._name, None)
+        except Missing:
+            return None
+        if not self._sending:
+            self._before = max(self._before, file.version)
+        return file if self._is_ours(file) else None
+
+    def _is_ours(self, file: StoredFile) -> bool:
+        """Whether a file is what is to be archived; without a checksum only one that came meanwhile can be."""
+        if file.checksum is None:
+            return self._sending and file.version > self._before and file.size == self._source.size
+        return file.size == self._source.size and file.checksum == self._checksum(file.checksum.kind)
+
+    def _checksum(self, kind: Kind) -> Checksum:
+        if kind not in self._checksums:
+            with explained(f"{self._source.path} cannot be archived"):
+                self._checksums[kind] = checksum_of(self._source.path, kind)
+        return self._checksums[kind]
+
+    def _send(self, server: str) -> StoredFile:
+        self._checksum("crc32")
+        self._source.require_unchanged()
+        self._sending = True
+        try:
+            entries = self._accepted(server)
+        except (Transient, Damaged) as error:
+            self._doubtful[server] = None
+            self._kept = error if BUFFERED in error.why else None
+            raise
+        self._source.require_unchanged()
+        return self._right(self._described(server, entries))
+
+    def _accepted(self, server: str) -> tuple[FileEntry, ...]:
+        """Send it with zlib's checksum, and to a server that computes another one with Castagnoli's."""
+        try:
+            return self._of_known_type(server, "crc32")
+        except Refused as error:
+            if not _is_of_checksum(error):
+                raise
+        try:
+            return self._of_known_type(server, "crc32c")
+        except Refused as error:
+            raise Damaged(error.what, f"it came there damaged ({error.why})", AGAIN) from error
+
+    def _of_known_type(self, server: str, kind: Kind) -> tuple[FileEntry, ...]:
+        try:
+            return self._posted(server, kind)
+        except Refused as error:
+            if len(self._types) == 1 or _is_of_checksum(error) or not error.why.startswith("HTTP 400"):
+                raise
+            self._types.pop(0)
+            return self._posted(server, kind)
+
+    def _posted(self, server: str, kind: Kind) -> tuple[FileEntry, ...]:
+        parameters = {"filename": self._name, "mime_type": self._types[0]}
+        headers = {"Content-Type": self._types[0], "NGAS-File-CRC": str(self._checksum(kind).value)}
+        with explained(f"{self._source.path} cannot be archived"), self._source.path.open("rb") as stream:
+            upload = Upload(stream, self._source.size)
+            with self._wire.post(server, self._command, parameters, headers, upload) as answer:
+                return _entries(answer)
+
+    def _described(self, server: str, entries: tuple[FileEntry, ...]) -> StoredFile:
+        """Say what the archive has now: by its answer, or by asking it where that does not tell."""
+        mine = [entry for entry in entries if entry.file_id == self._name]
+        if not mine:
+            return describe_at(self._wire, server, self._name, None)
+        entry = max(mine, key=lambda each: each.version)
+        return StoredFile(
+            file_id=entry.file_id,
+            version=entry.version,
+            size=entry.size,
+            checksum=entry.checksum,
+            server=server,
+        )
+
+    def _right(self, file: StoredFile) -> StoredFile:
+        """Return what the archive has now, if it is what was sent."""
+        if file.checksum is None:
+            _LOG.warning("%s: the archive keeps no checksum of it, only its size could be compared", file)
+        wanted = file.checksum and self._checksum(file.checksum.kind)
+        if (file.size, file.checksum) != (self._source.size, wanted):
+            why = f"the archive has {file.size} bytes, {file.checksum}; sent were {self._source.size}, {wanted}"
+            raise Failed(f"{file} is not {self._source.path}", why, "tell the archive's operators")
+        return file
+
+
+def _is_of_checksum(error: Refused) -> bool:
+    return "checksum" in error.why.lower()
+
+
+def _entries(answer: Answer) -> tuple[FileEntry, ...]:
+    if answer.status != OK:
+        raise failure_of(answer)
+    body = answer.document()
+    try:
+        reply = read_reply(body, "the answer")
+    except Refused as error:
+        raise failure(OK, body, answer.what) from error
+    if not reply.succeeded or BUFFERED in reply.message:
+        raise failure(OK, body, answer.what)
+    return reply.files
