@@ -60,6 +60,9 @@ class Processing(Section):
         description="the site's shared store of fetched files",
         examples=["/lustre/naasc/web/almapipe/store"],
     )
+    store_limit: Size | None = Field(
+        None, description="how large `ppi store prune` lets the store be", examples=["40 TB"]
+    )
 
 
 class Login(Section):

@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -21,14 +21,17 @@ __all__ = [
     "exclusive",
     "explained",
     "flush",
+    "is_at",
     "is_locked",
     "locked",
+    "make_shared",
     "remove",
     "settle",
     "sync_folder",
     "write_whole",
 ]
 
+_SHARED: Final = 0o2770
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _LOOK_SECONDS: Final = 0.25
 """After so long, who holds a lock is working under it, and not only looking at it."""
@@ -79,7 +82,7 @@ def _lock(path: Path, *, wait: bool) -> int:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_at(descriptor, path):
+            if is_at(descriptor, path):
                 return descriptor
         except BaseException:
             os.close(descriptor)
@@ -87,7 +90,8 @@ def _lock(path: Path, *, wait: bool) -> int:
         os.close(descriptor)  # the last holder moved or removed the file: lock what is there now
 
 
-def _is_at(descriptor: int, path: Path) -> bool:
+def is_at(descriptor: int, path: Path) -> bool:
+    """Tell whether an open file is the one that has a name now."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
@@ -135,6 +139,19 @@ def is_locked(lock: Path) -> bool:
         except BlockingIOError:
             return True
     return False
+
+
+def make_shared(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for its owner and its group alone, whatever the umask.
+
+    What is made in it later has its group.
+    """
+    if folder.is_dir():
+        return
+    make_shared(folder.parent)
+    with suppress(FileExistsError):
+        folder.mkdir()
+        folder.chmod(_SHARED)
 
 
 def write_whole(path: Path, data: bytes) -> None:

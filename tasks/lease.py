@@ -1,11 +1,12 @@
 """One holder at a time, over threads, processes and hosts that share a file system, whatever happens to it.
 
-The kernel's locks end with their holder but are not seen by other hosts on every file system. A lease is a file
-that is made exclusively, which all file systems do atomically. It names its holder, whose heartbeat is the file's
-time of change. On one host a dead process is known at once; of a process elsewhere all that can be seen is that
-its heart has not beaten for a while, by the clock of who looks on, so that clocks need not agree. A lease is taken
-over by a file of the next generation, never by removing or rewriting the old one first: so of several that find it
-dead, one gets it. A holder that was only slow finds that it has lost it, and must ask before it finishes.
+The kernel's locks end with their holder but are not seen by other hosts on every file system. A lease is a
+symbolic link that points to nothing: on every file system it is made exclusively, and at once with its text, which
+names the holder. Its time of change is the holder's heartbeat. On one host a dead process is known at once; of a
+process elsewhere all that can be seen is that its heart has not beaten for a while, by the clock of who looks on,
+so that clocks need not agree. A lease is taken over by a link of the next generation, never by removing or
+rewriting the old one first: so of several that find it dead, one gets it. A holder that was only slow finds that
+it has lost it, and must ask before it finishes.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tasks.abandon import pause
+from tasks.disk import make_shared
 from tasks.errors import Transient
 
 __all__ = ["HEARTBEAT_SECONDS", "Claim", "Holder", "Lease", "beating", "holders", "leased", "sweep"]
@@ -32,6 +34,10 @@ __all__ = ["HEARTBEAT_SECONDS", "Claim", "Holder", "Lease", "beating", "holders"
 HEARTBEAT_SECONDS: Final = 5.0
 _SILENT_BEATS: Final = 6
 """After so many beats that did not come, a holder elsewhere counts as dead."""
+_FORGOTTEN_SECONDS: Final = 86400.0
+"""After so long without a beat, even by our own clock, a holder counts as dead for whoever does not wait."""
+_LONGEST_SUBJECT: Final = 120
+"""Characters: a link takes some hundred bytes on every file system."""
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 
 
@@ -68,6 +74,12 @@ class _Seen:
     holder: Holder | None
     beat: int
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody needs to wait in order to know that the holder is dead."""
+        forgotten = time.time() - self.beat / 1e9 > _FORGOTTEN_SECONDS
+        return forgotten or (self.holder is not None and self.holder.is_gone)
+
 
 class Lease:
     """A lease that is held.
@@ -83,7 +95,26 @@ class Lease:
     """
 
     def __init__(self, path: Path, holder: Holder, from_the_dead: bool) -> None:
-        self._path, self._holder, self.from_the_dead = path, holder, from_the_dead
+        self._path, self.holder, self.from_the_dead = path, holder, from_the_dead
+
+    def is_held(self) -> bool:
+        """Whether it is still ours.
+
+        Somebody's file of a later generation may be there for a moment, until that one has seen ours.
+        """
+        ends = time.monotonic() + _LONGEST_PAUSE
+        while self._is_there() and time.monotonic() < ends:
+            newest = _newest(self._path.parent)
+            if newest and (newest.holder == self.holder or newest.is_over):
+                return True
+            time.sleep(_SHORTEST_PAUSE)
+        return False
+
+    def _is_there(self) -> bool:
+        try:
+            return _read(self._path) == self.holder
+        except FileNotFoundError:
+            return False
 
     def require_held(self) -> None:
         """Make sure that it is still ours.
@@ -93,20 +124,18 @@ class Lease:
         Transient
             It was taken over: this process was silent for too long.
         """
-        newest = _newest(self._path.parent)
-        if newest is None or newest.holder != self._holder:
-            why = f"another process took it over, as nothing was heard of {self._holder} for too long"
-            raise Transient(self._holder.subject, why, "run again")
+        if not self.is_held():
+            why = f"another process took it over, as nothing was heard of {self.holder} for too long"
+            raise Transient(self.holder.subject, why, "run again")
 
     def beat(self) -> None:
         """Say that the holder is alive."""
         with suppress(FileNotFoundError):
-            os.utime(self._path)
+            os.utime(self._path, follow_symlinks=False)
 
     def release(self) -> None:
         """Let others have it."""
-        newest = _newest(self._path.parent)
-        if newest and newest.holder == self._holder:
+        if self._is_there():
             self._path.unlink(missing_ok=True)
             _tidy(self._path.parent)
 
@@ -151,16 +180,17 @@ class Claim:
         path = self._place / str(before.generation + 1 if before else 1)
         if not _make(path, holder):
             return None
-        if not _is_sole(path, before):
+        remains = _remains(path, before)
+        if remains is None:
             path.unlink(missing_ok=True)
             _tidy(self._place)
             return None
-        if before:
-            (self._place / str(before.generation)).unlink(missing_ok=True)
+        for each in remains:
+            each.unlink(missing_ok=True)
         return Lease(path, holder, before is None or (before.holder is not None and before.holder.is_gone))
 
     def _is_dead(self, seen: _Seen) -> bool:
-        if seen.holder and seen.holder.is_gone:
+        if seen.is_over:
             return True
         if self._silent is None or self._silent[0] != seen:
             self._silent = seen, time.monotonic()
@@ -222,18 +252,16 @@ def beating(lease: Lease, heartbeat: float = HEARTBEAT_SECONDS) -> Iterator[Leas
 def holders(folder: Path) -> Mapping[str, Holder]:
     """Return who holds what; those known to be dead are left out."""
     seen = {name: _newest(folder / name) for name in _names(folder)}
-    living = {name: each.holder for name, each in seen.items() if each and each.holder}
-    return {name: holder for name, holder in living.items() if not holder.is_gone}
+    return {name: each.holder for name, each in seen.items() if each and each.holder and not each.is_over}
 
 
 def sweep(folder: Path) -> None:
-    """Remove what dead processes of this host have left."""
+    """Remove what the dead have left: those of this host, and those of whom nobody has heard for a day."""
     for name in _names(folder):
-        claim = Claim(folder, name, "clearing away")
-        holder = claim.holder()
-        if holder is None:
+        seen = _newest(folder / name)
+        if seen is None:
             _tidy(folder / name)
-        elif holder.is_gone and (lease := claim.attempt()):
+        elif seen.is_over and (lease := Claim(folder, name, "clearing away").attempt()):
             lease.release()
 
 
@@ -249,47 +277,52 @@ def _newest(place: Path) -> _Seen | None:
     while generations := [int(name) for name in _names(place) if name.isdecimal()]:
         path = place / str(max(generations))
         with suppress(FileNotFoundError):
-            return _Seen(max(generations), _read(path), path.stat().st_mtime_ns)
+            return _look(path)
     return None
+
+
+def _look(path: Path) -> _Seen:
+    return _Seen(int(path.name), _read(path), path.lstat().st_mtime_ns)
 
 
 def _read(path: Path) -> Holder | None:
     try:
-        return Holder.model_validate_json(path.read_bytes())
-    except ValidationError:
-        return None  # just being written, or cut off by a power cut
+        return Holder.model_validate_json(os.readlink(path))  # noqa: PTH115 - a `Path` would change the text
+    except FileNotFoundError:
+        raise
+    except (OSError, ValidationError):
+        return None  # none of ours
 
 
 def _make(path: Path, holder: Holder) -> bool:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o660)
+        make_shared(path.parent)
+        path.symlink_to(holder.model_dump_json())
     except (FileExistsError, FileNotFoundError):
         return False  # somebody was faster; or the last holder has just tidied up
-    try:
-        os.write(descriptor, holder.model_dump_json().encode())
-    finally:
-        os.close(descriptor)
     return True
 
 
-def _is_sole(path: Path, before: _Seen | None) -> bool:
-    """Whether there is nothing beside our file but that of the dead holder.
+def _remains(path: Path, before: _Seen | None) -> list[Path] | None:
+    """Return what the dead have left beside our file; None if ours is gone, or there is anything else.
 
     Whoever makes a file looks after that: so of two that make one each at the same time, one sees the other.
     """
-    others = {name for name in _names(path.parent) if name != path.name}
-    if before is None:
-        return not others
-    dead = path.with_name(str(before.generation))
-    return others <= {dead.name} and (dead.name not in others or _newest_is(dead, before))
+    names = set(_names(path.parent))
+    others = sorted(path.with_name(name) for name in names - {path.name})
+    if path.name not in names or (others and (before is None or str(before.generation) not in names)):
+        return None
+    return others if before is None or all(_is_of_the_dead(other, before) for other in others) else None
 
 
-def _newest_is(path: Path, seen: _Seen) -> bool:
+def _is_of_the_dead(path: Path, before: _Seen) -> bool:
+    """Whether a file is of the holder that we follow, or of one whom that one was following when it was killed."""
     try:
-        return _read(path) == seen.holder
+        seen = _look(path)
     except FileNotFoundError:
         return True
+    is_before = seen.generation == before.generation
+    return seen.holder == before.holder if is_before else seen.generation < before.generation and seen.is_over
 
 
 def _tidy(place: Path) -> None:
@@ -305,7 +338,7 @@ def _ourselves(subject: str) -> Holder:
         machine=_machine(),
         pid=pid,
         born=_born(pid) or 0,
-        subject=subject,
+        subject=subject[:_LONGEST_SUBJECT],
     )
 
 
@@ -316,12 +349,16 @@ def _machine() -> str:
 
 
 def _born(pid: int) -> int | None:
-    """Return when a process started; None when there is none, or only what its parent has not asked for."""
+    """Return when a process started; None when there is none, or only what its parent has not asked for.
+
+    Of one that was killed the first thread may have ended while another is still in a call of the kernel's.
+    """
     try:
         state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return None if state in "ZX" else int(rest[18])
+    threads = int(rest[16])
+    return None if state in "ZX" and threads <= 1 else int(rest[18])
 
 
 class _Heart:

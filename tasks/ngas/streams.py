@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from tasks.abandon import pause
 from tasks.lease import Claim, Lease, beating, holders
+from tasks.progress import note
 
 __all__ = ["Streams"]
 
@@ -27,22 +28,18 @@ class Streams:
     Parameters
     ----------
     folder
-        Where the places are kept, on the file system that all share; None sets no limit.
+        Where the places are kept, in the folder that all share. None, or where that is not there: no limit.
     per_server
         Streams from one server at once. Of environments with different limits the greatest holds in all.
-    on_wait
-        Called with the server when a stream has to wait for a place.
     """
 
-    def __init__(
-        self, folder: Path | None, per_server: int, on_wait: Callable[[str], None] = lambda server: None
-    ) -> None:
-        self._folder, self._per_server, self._on_wait = folder, per_server, on_wait
+    def __init__(self, folder: Path | None, per_server: int) -> None:
+        self._folder, self._per_server = folder, per_server
 
     @contextmanager
     def slot(self, server: str) -> Iterator[None]:
         """Hold a place while the block runs; wait for one as long as it takes."""
-        if self._folder is None:
+        if self._folder is None or not self._folder.parent.is_dir():
             yield
             return
         with beating(self._place(self._folder, server)):
@@ -58,15 +55,16 @@ class Streams:
     def _place(self, folder: Path, server: str) -> Lease:
         names = [f"{_prefix(server)}{number}" for number in range(self._per_server)]
         claims = [Claim(folder, name, f"a stream from {server}") for name in names]
-        told = False
-        while True:
-            random.shuffle(claims)
-            if lease := next(filter(None, (claim.attempt() for claim in claims)), None):
-                return lease
-            if not told:
-                self._on_wait(server)
-                told = True
+        while not (lease := _any(claims)):
+            note(f"waiting for a stream from {server}")
             pause(random.uniform(_LOOK_SECONDS / 2, _LOOK_SECONDS))  # noqa: S311 - it guards nothing
+        note("")
+        return lease
+
+
+def _any(claims: list[Claim]) -> Lease | None:
+    random.shuffle(claims)
+    return next(filter(None, (claim.attempt() for claim in claims)), None)
 
 
 def _prefix(server: str) -> str:

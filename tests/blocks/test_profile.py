@@ -42,6 +42,7 @@ EVERYTHING = (
         "ppi.prefect.database.username": "prefect",
         "ppi.prefect.database.password": "d",
         "ppi.processing.storeDirectory": "/lustre/store",
+        "ppi.processing.storeLimit": "50 TB",
         "ppi.metadata.username": "reader",
         "ppi.metadata.password": "m",
         "ppi.metadata.schema": "alma",

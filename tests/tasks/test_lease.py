@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import random
 import signal
@@ -41,8 +40,15 @@ def dead_process(folder: Path) -> Iterator[int]:
 def put(folder: Path, holder: Holder | None, generation: int = 1) -> Path:
     path = folder / "x" / str(generation)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(holder.model_dump_json() if holder else "")
+    path.unlink(missing_ok=True)
+    path.symlink_to(holder.model_dump_json() if holder else "?")
     return path
+
+
+def holder_of(path: Path) -> Holder:
+    holder = lease_module._read(path)
+    assert holder
+    return holder
 
 
 def taken(folder: Path) -> Lease:
@@ -97,7 +103,7 @@ def test_a_dead_process_is_known_at_once(tmp_path: Path) -> None:
 def test_a_process_number_that_is_used_again_is_another_process(tmp_path: Path) -> None:
     taken(tmp_path)
     path = tmp_path / "x" / "1"
-    holder = Holder.model_validate_json(path.read_bytes())
+    holder = holder_of(path)
     put(tmp_path, holder.model_copy(update={"born": holder.born - 1}))
     assert taken(tmp_path)
 
@@ -107,7 +113,7 @@ def test_who_cannot_be_seen_counts_as_dead_when_silent(tmp_path: Path, holder: H
     path = put(tmp_path, holder)
     claim, began = Claim(tmp_path, "x", "our work", BEAT), time.monotonic()
     while time.monotonic() < began + 10 * BEAT:
-        os.utime(path)
+        os.utime(path, follow_symlinks=False)
         assert claim.attempt() is None
         time.sleep(BEAT / 5)
     silent = time.monotonic()
@@ -120,15 +126,15 @@ def test_who_cannot_be_seen_counts_as_dead_when_silent(tmp_path: Path, holder: H
 def test_the_heart_beats_while_it_is_held(tmp_path: Path) -> None:
     with leased(tmp_path, "x", "our work", heartbeat=BEAT):
         path = tmp_path / "x" / "1"
-        before = path.stat().st_mtime_ns
+        before = path.lstat().st_mtime_ns
         time.sleep(5 * BEAT)
-        assert path.stat().st_mtime_ns > before
+        assert path.lstat().st_mtime_ns > before
 
 
 def test_who_was_taken_for_dead_finds_out_and_harms_nobody(tmp_path: Path) -> None:
     slow = taken(tmp_path)
     path = tmp_path / "x" / "1"
-    put(tmp_path, Holder.model_validate_json(path.read_bytes()).model_copy(update={"machine": "another"}))
+    put(tmp_path, holder_of(path).model_copy(update={"machine": "another"}))
     claim = Claim(tmp_path, "x", "other work", BEAT)
     while not (lease := claim.attempt()):
         time.sleep(BEAT)
@@ -204,8 +210,8 @@ WORK = """
 import fcntl, os, random, sys, time
 from pathlib import Path
 from tasks.lease import leased
-root = Path(sys.argv[1])
-for _ in range(100000):
+root, parent = Path(sys.argv[1]), os.getppid()
+while os.getppid() == parent:
     with leased(root / "leases", "x", "work"):
         witness = os.open(root / "witness", os.O_RDWR | os.O_CREAT)
         fcntl.flock(witness, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -216,29 +222,110 @@ for _ in range(100000):
 """
 
 
+@contextmanager
+def working(root: Path, number: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+    processes = [work_in(root) for _ in range(number)]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+def work_in(root: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", WORK, str(root)], stderr=subprocess.PIPE)
+
+
+def grown(path: Path, by: int) -> bool:
+    """Whether a file grows by so much within a minute."""
+    ends, before = time.monotonic() + 60, size_of(path)
+    while (there := size_of(path)) < before + by and time.monotonic() < ends:
+        time.sleep(0.01)
+    return there >= before + by
+
+
+def size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
 def test_processes_that_are_killed_at_any_moment(tmp_path: Path) -> None:
     """The kernel's lock is the witness that no two were inside: it ends with its holder, as a lease must."""
-
-    def start() -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-c", WORK, str(tmp_path)], stderr=subprocess.PIPE)
-
-    processes = [start() for _ in range(4)]
     chance = random.Random(0)  # noqa: S311 - the same every time
-    for _ in range(12):
-        time.sleep(chance.uniform(0.15, 0.25))
-        victim = processes.pop(chance.randrange(len(processes)))
-        assert victim.poll() is None, (victim.stderr or sys.stdin).read()
-        victim.kill()
-        victim.communicate()
-        processes.append(start())
-    counted = (tmp_path / "count").stat().st_size
-    time.sleep(1)
-    assert (tmp_path / "count").stat().st_size > counted > 50
-    for process in processes:
-        assert process.poll() is None
-        process.kill()
-        process.communicate()
+    with working(tmp_path, 4) as processes:
+        for _ in range(12):
+            assert grown(tmp_path / "count", chance.randrange(1, 20)), "none goes on"
+            victim = processes.pop(chance.randrange(4))
+            assert victim.poll() is None, (victim.stderr or sys.stdin).read()
+            victim.kill()
+            victim.communicate()
+            processes.append(work_in(tmp_path))
+        assert grown(tmp_path / "count", 20), "none goes on"
+        assert [process.poll() for process in processes] == [None] * 4
     sweep(tmp_path / "leases")
     assert not list((tmp_path / "leases").iterdir())
-    with (tmp_path / "witness").open() as witness:
-        fcntl.flock(witness, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_file_that_is_there_for_a_moment_takes_nothing(tmp_path: Path) -> None:
+    """Somebody has looked before we took it, and withdraws."""
+    lease = taken(tmp_path)
+    later = put(tmp_path, ELSEWHERE, 2)
+    threading.Timer(0.1, later.unlink).start()
+    assert lease.is_held()
+    put(tmp_path, ELSEWHERE, 2)
+    lease.release()
+    assert [path.name for path in (tmp_path / "x").iterdir()] == ["2"]
+
+
+def test_who_was_killed_in_taking_over_is_followed(tmp_path: Path) -> None:
+    with dead_process(tmp_path):
+        put(tmp_path, holder_of(tmp_path / "x" / "1"), 2)
+        lease = taken(tmp_path)
+        assert [path.name for path in (tmp_path / "x").iterdir()] == ["3"]
+        lease.release()
+        assert not (tmp_path / "x").exists()
+
+
+def test_who_made_a_file_that_is_gone_does_not_hold_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = lease_module._make
+
+    def make(path: Path, holder: Holder) -> bool:
+        done = made(path, holder)
+        path.unlink()  # one that saw a file of a later generation removed it
+        return done
+
+    monkeypatch.setattr(lease_module, "_make", make)
+    assert Claim(tmp_path, "x", "our work").attempt() is None
+
+
+def test_what_nobody_was_heard_of_for_a_day_is_swept(tmp_path: Path) -> None:
+    path = put(tmp_path, ELSEWHERE)
+    sweep(tmp_path)
+    assert list(holders(tmp_path)) == ["x"]
+    os.utime(path, (time.time() - 90000, time.time() - 90000), follow_symlinks=False)
+    assert not holders(tmp_path)
+    sweep(tmp_path)
+    assert not (tmp_path / "x").exists()
+
+
+def test_its_folders_are_shared_with_the_group_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        with leased(tmp_path / "leases", "x", "our work"):
+            modes = [path.stat().st_mode & 0o7777 for path in (tmp_path / "leases", tmp_path / "leases" / "x")]
+    finally:
+        os.umask(before)
+    assert modes == [0o2770, 0o2770]
+
+
+def test_who_comes_late_to_a_dead_one_takes_nothing_from_who_holds_it_by_then(tmp_path: Path) -> None:
+    with dead_process(tmp_path):
+        (tmp_path / "x" / "1").rename(tmp_path / "x" / "3")
+        before = lease_module._newest(tmp_path / "x")
+        taken(tmp_path).release()
+        holder = taken(tmp_path)
+        late = tmp_path / "x" / "4"
+        assert lease_module._make(late, ELSEWHERE)
+        assert lease_module._remains(late, before) is None
+        late.unlink()
+        assert holder.is_held()

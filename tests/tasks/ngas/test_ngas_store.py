@@ -30,6 +30,13 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
 
 
+def fetched(
+    store: Store, client: Any, file: StoredFile, on_bytes: Callable[[int], None] = lambda count: None
+) -> Held:
+    with store.using(client, file, on_bytes) as held:
+        return held
+
+
 def described(there: Archive, data: bytes = DATA, **options: Any) -> StoredFile:
     there.put("f", data, **options)
     return there.client().describe("f")
@@ -39,7 +46,7 @@ def test_a_file_is_fetched_once(archive_there: Archive, store: Store) -> None:
     file, client = described(archive_there), archive_there.client()
     counts: list[int] = []
     assert store.held(file) is None
-    came, there = (store.fetch(client, file, counts.append) for _ in range(2))
+    came, there = (fetched(store, client, file, counts.append) for _ in range(2))
     assert came.transfer is not None
     assert there.transfer is None
     assert came.path.read_bytes() == DATA
@@ -49,18 +56,31 @@ def test_a_file_is_fetched_once(archive_there: Archive, store: Store) -> None:
     assert Held.model_validate_json(came.model_dump_json()) == came
 
 
-def test_what_is_held_is_read_only_and_open_to_the_site(archive_there: Archive, store: Store) -> None:
-    held = store.fetch(archive_there.client(), described(archive_there))
-    assert stat.S_IMODE(held.path.stat().st_mode) == 0o444
-    umask = os.umask(0o022)
-    os.umask(umask)
-    assert stat.S_IMODE(held.path.parent.stat().st_mode) == 0o777 & ~umask
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_only_the_owner_and_the_group_may_read_what_is_kept(
+    archive_there: Archive, tmp_path: Path, umask: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        held = fetched(Store(tmp_path / "store"), archive_there.client(), described(archive_there))
+    finally:
+        os.umask(before)
+    folders = [path for path in (tmp_path / "store").rglob("*") if path.is_dir()] + [tmp_path / "store"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o2770}
+    assert stat.S_IMODE(held.path.stat().st_mode) == 0o440
+    assert stat.S_IMODE(held.path.with_name("record.json").stat().st_mode) == 0o660
+
+
+def test_a_store_that_exists_is_left_as_the_operator_made_it(archive_there: Archive, tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir(mode=0o750)
+    fetched(Store(tmp_path / "store"), archive_there.client(), described(archive_there))
+    assert stat.S_IMODE((tmp_path / "store").stat().st_mode) == 0o750
 
 
 def test_versions_and_checksums_are_apart(archive_there: Archive, store: Store) -> None:
     one, two = described(archive_there, b"one"), described(archive_there, b"two")
     client = archive_there.client()
-    assert [store.fetch(client, file).path.read_bytes() for file in (one, two)] == [b"one", b"two"]
+    assert [fetched(store, client, file).path.read_bytes() for file in (one, two)] == [b"one", b"two"]
 
 
 def overwrite(path: Path, data: bytes, mtime_ns: int) -> None:
@@ -84,10 +104,10 @@ def test_what_is_spoiled_is_fetched_anew(
     archive_there: Archive, store: Store, spoil: Callable[[Path, Path], object]
 ) -> None:
     file, client = described(archive_there), archive_there.client()
-    path = store.fetch(client, file).path
+    path = fetched(store, client, file).path
     spoil(path, path.with_name("record.json"))
     assert store.held(file) is None
-    held = store.fetch(client, file)
+    held = fetched(store, client, file)
     assert held.transfer is not None
     assert held.path.read_bytes() == DATA
     assert store.held(file) is not None
@@ -108,10 +128,10 @@ def test_what_no_record_vouches_for_is_read_again(
     archive_there: Archive, store: Store, spoil: Callable[[Path, Path], object]
 ) -> None:
     file, client = described(archive_there), archive_there.client()
-    path = store.fetch(client, file).path
+    path = fetched(store, client, file).path
     spoil(path, path.with_name("record.json"))
     assert store.held(file) is None
-    assert store.fetch(client, file).transfer is None
+    assert fetched(store, client, file).transfer is None
     assert store.held(file) is not None
     assert len(archive_there.asked("RETRIEVE", 1)) == 1
 
@@ -120,17 +140,17 @@ def test_without_a_checksum_what_no_record_vouches_for_is_fetched_anew(
     archive_there: Archive, store: Store
 ) -> None:
     file, client = described(archive_there, plugin="None"), archive_there.client()
-    held = store.fetch(client, file)
+    held = fetched(store, client, file)
     assert held.transfer is not None
     assert held.transfer.checksum is None
-    assert store.fetch(client, file).transfer is None
+    assert fetched(store, client, file).transfer is None
     os.utime(held.path, ns=(1, 1))
-    assert store.fetch(client, file).transfer is not None
+    assert fetched(store, client, file).transfer is not None
 
 
 def test_another_size_than_the_record_is_not_served(archive_there: Archive, store: Store) -> None:
     file = described(archive_there, plugin="None")
-    store.fetch(archive_there.client(), file)
+    fetched(store, archive_there.client(), file)
     assert store.held(file.model_copy(update={"size": file.size + 1})) is None
 
 
@@ -138,10 +158,10 @@ def test_a_failed_fetch_leaves_nothing_that_is_served(archive_there: Archive, st
     file = described(archive_there)
     archive_there.faults["RETRIEVE", "f"] = cut(MIB)
     with pytest.raises(Transient):
-        store.fetch(archive_there.client(patience=Patience(rounds=1)), file)
+        fetched(store, archive_there.client(patience=Patience(rounds=1)), file)
     assert store.held(file) is None
     archive_there.faults.clear()
-    held = store.fetch(archive_there.client(), file)
+    held = fetched(store, archive_there.client(), file)
     assert held.transfer is not None
     assert held.transfer.resumed_from == MIB
 
@@ -154,7 +174,7 @@ def test_a_failed_fetch_leaves_nothing_that_is_served(archive_there: Archive, st
 def test_no_name_leads_out_of_the_store(tmp_path: Path, file_id: str) -> None:
     root = tmp_path / "root" / "store"
     file = StoredFile(file_id=file_id, version=1, size=3, checksum=None, server="h:1")
-    held = Store(root).fetch(_Writer(), file)  # type: ignore[arg-type]
+    held = fetched(Store(root), _Writer(), file)
     assert held.path.resolve().is_relative_to(root.resolve())
     assert [path.name for path in tmp_path.iterdir()] == ["root"]
     assert [path.name for path in (tmp_path / "root").iterdir()] == ["store"]
@@ -163,13 +183,15 @@ def test_no_name_leads_out_of_the_store(tmp_path: Path, file_id: str) -> None:
 class _Writer:
     """A client of an archive that has every file."""
 
-    def retrieve(self, file: StoredFile, destination: Path, on_bytes: Callable[[int], None]) -> None:
+    def retrieve(
+        self, file: StoredFile, destination: Path, on_bytes: Callable[[int], None], *, direct: bool
+    ) -> None:
         destination.unlink(missing_ok=True)
         destination.write_bytes(b"abc")
 
 
 def test_placing_links(archive_there: Archive, store: Store, tmp_path: Path) -> None:
-    held = store.fetch(archive_there.client(), described(archive_there))
+    held = fetched(store, archive_there.client(), described(archive_there))
     for _ in range(2):  # the second replaces the first
         store.place(held, tmp_path / "work" / "f.tar")
     assert (tmp_path / "work" / "f.tar").samefile(held.path)
@@ -179,7 +201,7 @@ def test_placing_links(archive_there: Archive, store: Store, tmp_path: Path) -> 
 def test_placing_copies_where_no_link_can_be_made(
     archive_there: Archive, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = store.fetch(archive_there.client(), described(archive_there))
+    held = fetched(store, archive_there.client(), described(archive_there))
 
     def across(source: object, destination: object) -> None:
         raise OSError(errno.EXDEV, "Invalid cross-device link")
@@ -191,7 +213,7 @@ def test_placing_copies_where_no_link_can_be_made(
 
 
 def test_placing_where_nothing_can_be_written(archive_there: Archive, store: Store, tmp_path: Path) -> None:
-    held = store.fetch(archive_there.client(), described(archive_there))
+    held = fetched(store, archive_there.client(), described(archive_there))
     (tmp_path / "blocked").write_bytes(b"")
     with pytest.raises(Failed, match="f version 1 cannot be placed"):
         store.place(held, tmp_path / "blocked" / "f")
@@ -200,14 +222,14 @@ def test_placing_where_nothing_can_be_written(archive_there: Archive, store: Sto
 def test_a_store_that_cannot_be_written(archive_there: Archive, tmp_path: Path) -> None:
     (tmp_path / "store").write_bytes(b"")
     with pytest.raises(Failed, match="cannot be kept"):
-        Store(tmp_path / "store").fetch(archive_there.client(), described(archive_there))
+        fetched(Store(tmp_path / "store"), archive_there.client(), described(archive_there))
 
 
 def test_threads_that_ask_for_one_file_fetch_it_once(archive_there: Archive, store: Store) -> None:
     file = described(archive_there)
     archive_there.faults["RETRIEVE", "f"] = first(1, stall(MIB, 0.3))
     with ThreadPoolExecutor(8) as pool:
-        held = list(pool.map(lambda _: store.fetch(archive_there.client(), file), range(8)))
+        held = list(pool.map(lambda _: fetched(store, archive_there.client(), file), range(8)))
     assert sum(each.transfer is not None for each in held) == 1
     assert sum(line["bytes"] for line in archive_there.asked("RETRIEVE", 2)) == len(DATA)
 
@@ -217,9 +239,12 @@ import sys
 from pathlib import Path
 from tasks.ngas import NgasClient, Patience, Store
 address, root = sys.argv[1:]
-client = NgasClient([address], timeout=30)
-held = Store(Path(root)).fetch(client, client.describe("f"), lambda count: print(count, flush=True))
-print("resumed", held.transfer.resumed_from if held.transfer else "there", flush=True)
+client, came = NgasClient([address], timeout=30), []
+def tell(count):
+    came.append(count)
+    print(sum(came), flush=True)
+with Store(Path(root)).using(client, client.describe("f"), tell) as held:
+    print("resumed", held.transfer.resumed_from if held.transfer else "there", flush=True)
 """
 
 
@@ -248,7 +273,8 @@ def test_a_holder_that_is_killed_is_followed_by_one_that_resumes(archive_there: 
     archive_there.faults["RETRIEVE", "f"] = first(1, stall(MIB, 60))
     holder = fetching(archive_there.address, tmp_path / "store")
     assert holder.stdout is not None
-    assert holder.stdout.readline() == f"{MIB}\n"
+    while holder.stdout.readline() != f"{MIB}\n":
+        assert holder.poll() is None
     waiter = fetching(archive_there.address, tmp_path / "store")
     time.sleep(0.5)
     holder.kill()
@@ -257,11 +283,11 @@ def test_a_holder_that_is_killed_is_followed_by_one_that_resumes(archive_there: 
     held = Store(tmp_path / "store").held(file)
     assert held is not None
     assert held.path.read_bytes() == DATA
-    assert sorted(path.name for path in held.path.parent.iterdir()) == ["content", "lock", "record.json"]
+    assert sorted(path.name for path in held.path.parent.iterdir()) == ["content", "record.json"]
 
 
 def test_a_checksum_in_the_record_is_the_archives(archive_there: Archive, store: Store) -> None:
     file = described(archive_there)
-    record = store.fetch(archive_there.client(), file).path.with_name("record.json").read_text()
+    record = fetched(store, archive_there.client(), file).path.with_name("record.json").read_text()
     assert isinstance(file.checksum, Checksum)
     assert str(file.checksum.value) in record

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tasks.ngas.streams import Streams
+from tasks.progress import Item, following
 
 WORK = """
 import os, sys, time
@@ -49,22 +50,27 @@ def test_each_server_has_its_own_places(tmp_path: Path) -> None:
     assert streams.busy("one:7777") == 0
 
 
-def test_who_has_to_wait_says_so_once(tmp_path: Path) -> None:
+def test_who_has_to_wait_says_so(tmp_path: Path) -> None:
     told: list[str] = []
-    streams, over = Streams(tmp_path, 1, told.append), threading.Event()
+    streams, over = Streams(tmp_path, 1), threading.Event()
 
     def hold() -> None:
         with streams.slot("one:7777"):
             over.wait(10)
 
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, following(lambda event: told.append(event.step)):
         held = pool.submit(hold)
         while not streams.busy("one:7777"):
             time.sleep(0.01)
         threading.Timer(0.5, over.set).start()
-        with streams.slot("one:7777"):
-            assert told == ["one:7777"]
+        with Item("gather", "f"), streams.slot("one:7777"):
+            assert (set(told[:-1]), told[-1]) == ({"", "waiting for a stream from one:7777"}, "")
         held.result()
+
+
+def test_where_there_is_no_store_nothing_is_made(tmp_path: Path) -> None:
+    with Streams(tmp_path / "store" / ".streams", 1).slot("one:7777"):
+        assert not list(tmp_path.iterdir())
 
 
 def test_environments_with_different_limits(tmp_path: Path) -> None:
