@@ -5,24 +5,25 @@ The flow's docstring has ``Args:`` because that is what Prefect reads to explain
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from urllib.parse import quote
 
 from prefect import flow
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 
 from blocks.profile import Profile
 from flows._environment import enter
 from flows._record import recorded
 from flows._stage import stage
-from tasks._task_progress import results_with_progress
+from tasks._task_progress import bytes_and_files, results_with_progress, show_transfers
 from tasks.alma.ids import EntityId
-from tasks.casa.launch import ending_children
 from tasks.casa.record import BlockRecord
 from tasks.casa.request import RESTORE_STEPS
 from tasks.errors import PpiError
 from tasks.ppr.procedures import ProcedureName
-from tasks.progress import Event, tell
+from tasks.progress import Event
 from tasks.report import summary
 from tasks.restore import tasks as steps
 from tasks.restore.deliver import Delivered, Run
@@ -56,7 +57,7 @@ def restore_ous(
     """
     environment, observation = enter(profile, restore_ous.name), EntityId.parse(mous)
     area = Area(environment.processing.root_directory)
-    with ending_children(), area.held(observation), recorded(environment, restore_ous.name, observation) as record:
+    with area.held(observation), recorded(environment, restore_ous.name, observation) as record:
         with record.stage("plan"):
             plan = steps.plan_restore(profile, observation, procedure)
         done = _finished(area, plan)
@@ -69,6 +70,7 @@ def restore_ous(
         with record.stage("gather"):
             inputs = gather(environment, plan, tree)
         record.gathered(inputs)
+        show_transfers(inputs)
         with record.stage("process"):
             blocks = process(environment, plan, tree)
         run = Run(profile=profile, flow_run=flow_run.id, started=record.started, stages=record.times)
@@ -81,11 +83,16 @@ def restore_ous(
 def gather(profile: Profile, plan: Plan, tree: Tree) -> tuple[Input, ...]:
     """Write the PPR and bring every file that it needs."""
     steps.write_request(profile.name, plan, tree)
-    tell(Event("gather", total=plan.size))
-    futures = [steps.fetch_block.submit(profile.name, block, tree) for block in plan.blocks]
-    futures.append(steps.fetch_products.submit(profile.name, plan, tree))
-    parts = results_with_progress(futures, "gather", plan.size, f"bytes fetched of {plan.observation.mous}")
+    begin = Event("gather", total=plan.size, items=len(plan.files))
+    what = f"bytes fetched of {plan.observation.mous}"
+    parts = results_with_progress(_fetches(profile, plan, tree), begin, what, bytes_and_files)
     return tuple(entry for part in parts for entry in part)
+
+
+def _fetches(profile: Profile, plan: Plan, tree: Tree) -> Iterator[PrefectFuture[tuple[Input, ...]]]:
+    for block in plan.blocks:
+        yield steps.fetch_block.submit(profile.name, block, tree)
+    yield steps.fetch_products.submit(profile.name, plan, tree)
 
 
 @stage("process", resources="casa")
@@ -93,10 +100,9 @@ def process(profile: Profile, plan: Plan, tree: Tree) -> tuple[BlockRecord, ...]
     """Let CASA restore every execution block, and judge it."""
     if plan.casa.executor == "pipeline":
         return steps.restore_with_pipeline(profile.name, plan, tree)
-    futures = [steps.restore_block.submit(profile.name, plan, block, tree) for block in plan.blocks]
-    total = len(futures) * len(RESTORE_STEPS)
-    tell(Event("process", total=total))
-    return tuple(results_with_progress(futures, "process", total, f"CASA steps of {plan.observation.mous}"))
+    futures = (steps.restore_block.submit(profile.name, plan, block, tree) for block in plan.blocks)
+    begin = Event("process", total=len(plan.blocks) * len(RESTORE_STEPS), items=len(plan.blocks))
+    return tuple(results_with_progress(futures, begin, f"CASA steps of {plan.observation.mous}"))
 
 
 @stage("finish", resources="light")

@@ -1,59 +1,87 @@
-"""Progress as a Prefect artifact: one a stage, updated at most once a second."""
+"""Progress as Prefect artifacts: one a stage while it runs, and a table of the transfers when they have ended."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, TypeVar
 
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 from prefect.futures import PrefectFuture, wait
 
-from tasks.progress import Event, following
+from tasks.progress import Event, following, tell
+from tasks.report.findings import came, fetched
+from tasks.report.marks import plain
+from tasks.report.units import rate
+from tasks.transfers import Account, Standing, said, said_in_all
+from tasks.workspace.provenance import Input
 
-__all__ = ["results_with_progress"]
+__all__ = ["bytes_and_files", "results_with_progress", "show_transfers"]
 
 R = TypeVar("R")
-_SECONDS = 1.0
-
-
-class _Tally:
-    """Count what is done of one stage."""
-
-    def __init__(self, stage: str, total: int) -> None:
-        self._stage, self._total, self._done = stage, max(1, total), 0
-        self._guard = threading.Lock()
-
-    def __call__(self, event: Event) -> None:
-        if event.stage == self._stage:
-            with self._guard:
-                self._done += event.done
-
-    @property
-    def percent(self) -> float:
-        """What is done, in percent."""
-        return min(100.0, 100.0 * self._done / self._total)
+_SECONDS: Final = 1.0
+_MOST_FILES: Final = 20
 
 
 def results_with_progress(
-    futures: Sequence[PrefectFuture[R]], stage: str, total: int, description: str
+    futures: Iterable[PrefectFuture[R]],
+    stage: Event,
+    description: str,
+    say: Callable[[Standing], str] = lambda standing: "",
 ) -> list[R]:
     """Wait for all futures, showing how far they are; then return their results, or raise the first failure.
 
+    The artifact is updated once a second while they run, and once at their end.
+
     Parameters
     ----------
+    futures
+        Those of the stage; one that submits them as they are taken lets no event of theirs go unheard.
     stage
-        The stage whose events count.
-    total
-        What the events' `done` add up to.
+        The stage's own event, which is told first: what there is to do in all.
     description
         What the artifact says that it measures.
+    say
+        What it says besides, in Markdown.
     """
-    tally = _Tally(stage, total)
-    with following(tally):
-        artifact: Any = create_progress_artifact(progress=0.0, key=stage, description=description)
-        while wait(list(futures), timeout=_SECONDS).not_done:
-            update_progress_artifact(artifact, progress=tally.percent)
-    results = [future.result() for future in futures]
-    update_progress_artifact(artifact, progress=100.0)
+    account = Account(stage.stage)
+    artifact: Any = create_progress_artifact(progress=0.0, key=stage.stage, description=description)
+
+    def update(percent: float) -> None:
+        told = "\n\n".join(filter(None, (description, say(account.standing()))))
+        update_progress_artifact(artifact, progress=percent, description=told)
+
+    with following(account):
+        tell(stage)
+        submitted = list(futures)
+        while wait(submitted, timeout=_SECONDS).not_done:
+            update(100 * (account.standing().whole.fraction or 0))
+    results = [future.result() for future in submitted]
+    update(100.0)
     return results
+
+
+def bytes_and_files(standing: Standing) -> str:
+    """Say in Markdown how far transfers are: all of them, and each that is under way."""
+    files = [f"- {plain(figures.name)}: {plain(said(figures))}" for figures in standing.under_way]
+    more = len(files) - _MOST_FILES
+    lines = [*files[:_MOST_FILES], *([f"- and {more} more"] if more > 0 else [])]
+    return "\n".join([plain(said_in_all(standing)), *(["", *lines] if lines else [])])
+
+
+def show_transfers(inputs: Sequence[Input]) -> None:
+    """Show every file, and how it came, on the page of the run that calls this."""
+    create_table_artifact(list(_rows(inputs)), key="transfers", description=plain(fetched(tuple(inputs))))
+
+
+def _rows(inputs: Iterable[Input]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of the table, whose cells Prefect shows as Markdown."""
+    for item in inputs:
+        yield {
+            "file": plain(item.file_id),
+            "bytes": item.size,
+            "seconds": round(item.seconds, 3),
+            "rate": rate(item.moved, item.seconds),
+            "server": plain(item.server or ""),
+            "attempts": item.attempts,
+            "how": plain(came(item)),
+        }

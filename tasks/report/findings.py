@@ -10,12 +10,12 @@ from typing import Final
 from tasks.casa.launch import Exit
 from tasks.casa.proof import FieldFlags, Proof, Reference
 from tasks.casa.verdict import Outcome
-from tasks.report.units import count, percent, rate, size
+from tasks.report.units import count, duration, percent, rate, size
 from tasks.workspace.provenance import BlockRecord, Image, Input, Provenance
 
 __all__ = [
-    "comparison", "ended", "fetched", "flag_rows", "flagged_range", "flags_overall", "pictured", "proven",
-    "reasons",
+    "came", "comparison", "ended", "fetched", "flag_rows", "flagged_range", "flags_overall", "gathering",
+    "pictured", "proven", "reasons",
 ]  # fmt: skip
 
 _MOST_NAMED: Final = 3
@@ -81,13 +81,38 @@ def fetched(inputs: tuple[Input, ...]) -> str:
     return "; ".join(parts) or "Nothing was fetched"
 
 
+def gathering(record: Provenance) -> dict[str, str]:
+    """Return what the files amount to in all, and how long the whole stage took; only what there was."""
+    inputs, moved = record.inputs, sum(item.moved for item in record.inputs)
+    copied = sum(item.moved for item in inputs if item.method == "copy")
+    held = sum(item.size for item in inputs if item.server is None)
+    left = sum(item.resumed_from for item in inputs)
+    seconds = sum(stage.seconds for stage in record.stages if stage.stage == "gather")
+    told = {
+        "Over the wire": size(moved - copied) if moved > copied else "",
+        "Copied by the archive": size(copied) if copied else "",
+        "From the store": size(held) if held else "",
+        "Left by an interrupted run": size(left) if left else "",
+        "Wall time of the stage": duration(seconds) if seconds else "",
+        "Mean rate of the stage": rate(moved, seconds) if moved and seconds else "",
+    }
+    return {what: said for what, said in told.items() if said}
+
+
+def came(item: Input) -> str:
+    """Say how one file came: ``stream, resumed from 12.0 MB``, or from the store."""
+    if item.server is None:
+        return "store"
+    return f"{item.method}, resumed from {size(item.resumed_from)}" if item.resumed_from else item.method
+
+
 def _files(inputs: list[Input]) -> str:
     noun = "file" if len(inputs) == 1 else "files"
     return f"{len(inputs)} {noun} ({size(sum(item.size for item in inputs))})"
 
 
 def _mean_rate(inputs: list[Input]) -> str:
-    return rate(sum(item.size for item in inputs), sum(item.seconds for item in inputs))
+    return rate(sum(item.moved for item in inputs), sum(item.seconds for item in inputs))
 
 
 def pictured(images: tuple[Image, ...]) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import humanize
 
-__all__ = ["count", "duration", "moment", "percent", "rate", "size"]
+__all__ = ["bytes_of", "count", "duration", "left", "moment", "part", "percent", "rate", "size"]
+
+_PREFIXES = "KMGTP"
+_SIZE = re.compile(rf"(?P<number>\d+(?:\.\d+)?) ?(?P<prefix>[{_PREFIXES}])(?:(?P<binary>i)?B)?", re.IGNORECASE)
+_UNITS = ("Bytes", "kB", "MB", "GB", "TB", "PB")
 
 
 def count(number: int) -> str:
@@ -17,6 +22,29 @@ def count(number: int) -> str:
 def size(number: int) -> str:
     """Return a number of bytes in decimal units: ``30.1 MB``."""
     return humanize.naturalsize(number)
+
+
+def bytes_of(text: str) -> int:
+    """Return the number of bytes that a size such as ``512 MiB``, ``40 TB`` or ``2G`` says; K to P are decimal.
+
+    Raises
+    ------
+    ValueError
+        It is no size, or has no unit.
+    """
+    found = _SIZE.fullmatch(text.strip())
+    if not found:
+        raise ValueError(f"'{text}' is not a size with its unit, such as 512 MiB or 40 TB")
+    power = 1 + _PREFIXES.index(found["prefix"].upper())
+    unit: int = (1024 if found["binary"] else 1000) ** power
+    return round(float(found["number"]) * unit)
+
+
+def part(number: int, whole: int) -> str:
+    """Return a number of bytes of a greater one, in the unit of that: ``1.2 of 4.0 GB``."""
+    amount, unit = size(whole).split()
+    power = _UNITS.index(unit) if unit in _UNITS else 0
+    return f"{number / 1000**power:.1f} of {amount} {unit}" if power else f"{number} of {amount} {unit}"
 
 
 def rate(number: int, seconds: float) -> str:
@@ -31,6 +59,11 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def left(seconds: float) -> str:
+    """Return a remaining time, which is never known to less than a second: ``24 s``."""
+    return f"{max(1, round(seconds))} s" if round(seconds, 1) < 60 else duration(seconds)
 
 
 def percent(fraction: float) -> str:

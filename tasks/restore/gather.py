@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from tasks import disk
@@ -11,25 +10,20 @@ from tasks.ngas.client import NgasClient
 from tasks.ngas.store import Held, Store
 from tasks.ngas.tar import unpack
 from tasks.ppr import xml as ppr_xml
+from tasks.progress import Item
 from tasks.restore.plan import Plan, PlannedBlock, PlannedFile
 from tasks.workspace.layout import Tree
 from tasks.workspace.provenance import Input
 
 __all__ = ["fetch_block", "fetch_products", "request_path", "write_request"]
 
-OnBytes = Callable[[int], None]
 
-
-def fetch_products(
-    plan: Plan, tree: Tree, store: Store, client: NgasClient, on_bytes: OnBytes
-) -> tuple[Input, ...]:
+def fetch_products(plan: Plan, tree: Tree, store: Store, client: NgasClient) -> tuple[Input, ...]:
     """Fetch the calibration products and link them into ``products/``."""
-    return tuple(_fetch(file, tree.products / file.name, store, client, on_bytes) for file in plan.products)
+    return tuple(_fetch(file, tree.products / file.name, store, client) for file in plan.products)
 
 
-def fetch_block(
-    block: PlannedBlock, tree: Tree, store: Store, client: NgasClient, on_bytes: OnBytes
-) -> tuple[Input, ...]:
+def fetch_block(block: PlannedBlock, tree: Tree, store: Store, client: NgasClient) -> tuple[Input, ...]:
     """Fetch an execution block and unpack it in ``rawdata/``; nothing is done for one that is unpacked already.
 
     Raises
@@ -37,15 +31,19 @@ def fetch_block(
     Refused
         The archive does not hold one ASDM, or wants to write outside its folder.
     """
-    held = store.fetch(client, block.raw.stored, on_bytes)
-    destination = tree.rawdata / block.raw.name
-    if not destination.exists():
-        unpacked = tree.rawdata / f".{block.raw.name}.unpacked"
-        disk.remove(unpacked)
-        tops = unpack(held.path, unpacked)
-        disk.settle(_only_asdm(unpacked, tops, block), destination)
-        unpacked.rmdir()
+    with _under_way(block.raw) as item, store.using(client, block.raw.stored, item) as held:
+        if not (tree.rawdata / block.raw.name).exists():
+            item.step("unpacking")
+            _unpack(held, block, tree)
     return (_input(block.raw, held),)
+
+
+def _unpack(held: Held, block: PlannedBlock, tree: Tree) -> None:
+    unpacked = tree.rawdata / f".{block.raw.name}.unpacked"
+    disk.remove(unpacked)
+    tops = unpack(held.path, unpacked)
+    disk.settle(_only_asdm(unpacked, tops, block), tree.rawdata / block.raw.name)
+    unpacked.rmdir()
 
 
 def write_request(plan: Plan, tree: Tree, site: str, operator: str) -> Path:
@@ -61,22 +59,26 @@ def request_path(plan: Plan, tree: Tree) -> Path:
     return tree.working / f"PPR_{status.file_form}.xml"
 
 
-def _fetch(file: PlannedFile, destination: Path, store: Store, client: NgasClient, on_bytes: OnBytes) -> Input:
-    held = store.fetch(client, file.stored, on_bytes)
-    store.place(held, destination)
+def _fetch(file: PlannedFile, destination: Path, store: Store, client: NgasClient) -> Input:
+    with _under_way(file) as item, store.using(client, file.stored, item) as held:
+        store.place(held, destination)
     return _input(file, held)
+
+
+def _under_way(file: PlannedFile) -> Item:
+    return Item("gather", file.name, file.stored.size)
 
 
 def _input(file: PlannedFile, held: Held) -> Input:
     stored, transfer = file.stored, held.transfer
+    how = {"server", "seconds", "attempts", "resumed_from", "method"}
     return Input(
         name=file.name,
         file_id=stored.file_id,
         version=stored.version,
         size=stored.size,
         checksum=str(stored.checksum) if stored.checksum else None,
-        server=transfer.server if transfer else None,
-        seconds=transfer.seconds if transfer else 0.0,
+        **(transfer.model_dump(include=how) if transfer else {}),
     )
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -157,7 +157,7 @@ class Plan(_Frozen):
 
 
 def read_manifest(
-    observation: ObservingUnitSet, client: NgasClient, fetch: Callable[[StoredFile], Path]
+    observation: ObservingUnitSet, client: NgasClient, fetch: Callable[[StoredFile], bytes]
 ) -> tuple[PlannedFile, Manifest]:
     """Find, fetch and read the pipeline manifest of an observation's calibration.
 
@@ -178,7 +178,7 @@ def read_manifest(
             "ask the archive's staff which calibration is the valid one",
         )
     stored = client.describe(found[0].file_id, expected_size=found[0].size)
-    return PlannedFile(name=_plain(stored.file_id), stored=stored), manifests.read(fetch(stored).read_bytes())
+    return PlannedFile(name=_plain(stored.file_id), stored=stored), manifests.read(fetch(stored))
 
 
 def make_plan(

@@ -22,6 +22,7 @@ from tasks.casa.wheels import RestoreParameters
 from tasks.ngas.client import NgasClient
 from tasks.ngas.model import StoredFile
 from tasks.ngas.store import Store
+from tasks.ngas.tasks import archive_client, shared_store
 from tasks.ppr.procedures import OF_RESTORE, ProcedureName
 from tasks.progress import Event, tell
 from tasks.restore import gather, process
@@ -31,20 +32,9 @@ from tasks.workspace.layout import Tree
 from tasks.workspace.provenance import Input
 
 __all__ = [
-    "archive_client", "deliver_blocks", "fetch_block", "fetch_products", "look_up", "make_restore_plan",
+    "deliver_blocks", "fetch_block", "fetch_products", "look_up", "make_restore_plan",
     "plan_restore", "restore_block", "restore_with_pipeline", "write_request",
 ]  # fmt: skip
-
-
-def archive_client(profile: Profile) -> NgasClient:
-    """Return a client of the profile's NGAS."""
-    ngas = profile.ngas
-    return NgasClient(
-        ngas.servers,
-        username=ngas.username,
-        password=ngas.password.get_secret_value(),
-        timeout=ngas.timeout_seconds,
-    )
 
 
 def look_up(profile: Profile, mous: EntityId) -> ObservingUnitSet:
@@ -62,7 +52,7 @@ def look_up(profile: Profile, mous: EntityId) -> ObservingUnitSet:
 def make_restore_plan(
     profile: Profile,
     mous: EntityId,
-    fetch: Callable[[StoredFile], Path],
+    fetch: Callable[[StoredFile], bytes],
     procedure: ProcedureName = "hifa_restore",
 ) -> Plan:
     """Look up, decide and plan.
@@ -70,7 +60,7 @@ def make_restore_plan(
     Parameters
     ----------
     fetch
-        Brings the manifest to a local file.
+        Brings the manifest's bytes.
     procedure
         What is to be done.
 
@@ -96,10 +86,11 @@ def plan_restore(profile: str, mous: EntityId, procedure: ProcedureName) -> Plan
     """Plan the restore of an observation; see `tasks.restore.plan`."""
     tell(Event("plan", str(mous), "look up"))
     environment = current(profile)
-    store, client = Store(environment.processing.store_directory), archive_client(environment)
+    store, client = shared_store(environment), archive_client(environment)
 
-    def fetch(file: StoredFile) -> Path:
-        return store.fetch(client, file, lambda _: None).path
+    def fetch(file: StoredFile) -> bytes:
+        with store.using(client, file) as held:
+            return held.path.read_bytes()
 
     return make_restore_plan(environment, mous, fetch, procedure)
 
@@ -113,13 +104,13 @@ def write_request(profile: str, plan: Plan, tree: Tree) -> Path:
 @task("fetch the calibration products")
 def fetch_products(profile: str, plan: Plan, tree: Tree) -> tuple[Input, ...]:
     """Fetch the calibration products; see `tasks.restore.gather`."""
-    return gather.fetch_products(plan, tree, *_archive(profile), _telling("calibration products"))
+    return gather.fetch_products(plan, tree, *_archive(profile))
 
 
 @task("fetch {block.uid}")
 def fetch_block(profile: str, block: PlannedBlock, tree: Tree) -> tuple[Input, ...]:
     """Fetch and unpack one execution block; see `tasks.restore.gather`."""
-    return gather.fetch_block(block, tree, *_archive(profile), _telling(block.raw.name))
+    return gather.fetch_block(block, tree, *_archive(profile))
 
 
 @task("restore {block.uid}", retries=2)
@@ -147,7 +138,7 @@ def deliver_blocks(
 
 def _archive(profile: str) -> tuple[Store, NgasClient]:
     environment = current(profile)
-    return Store(environment.processing.store_directory), archive_client(environment)
+    return shared_store(environment), archive_client(environment)
 
 
 def _planned_casa(settings: CasaProfile, calibrated: str) -> Casa:
@@ -160,10 +151,6 @@ def _planned_casa(settings: CasaProfile, calibrated: str) -> Casa:
 def _casa(profile: str) -> process.CasaSettings:
     casa = current(profile).casa
     return process.CasaSettings(measures_directory(casa.measures_directory), casa.timeout_seconds, casa.home)
-
-
-def _telling(item: str) -> Callable[[int], None]:
-    return lambda done: tell(Event("gather", item, "fetch", done))
 
 
 def _stepping(item: str) -> Callable[[str], None]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -28,11 +29,16 @@ class Input(_Frozen):
     name
         Its name in the processing directory.
     file_id, version, size, checksum
-        What the archive calls it; bytes; ``crc32:<decimal>``, or None where the archive keeps none.
+        What the archive calls it; bytes; ``crc32:<decimal>``, which was verified, or None where the archive keeps
+        none and only the size could be.
     server
         The server that it was fetched from; None when the store held it.
-    seconds
-        Time of the fetch; 0 when the store held it.
+    seconds, attempts
+        Time of the fetch, and how many requests it took; 0 when the store held it.
+    resumed_from
+        Bytes that an interrupted fetch had left, which did not have to come again.
+    method
+        Whether it came as a stream, or the archive itself copied it to the file system.
     """
 
     name: str
@@ -40,8 +46,16 @@ class Input(_Frozen):
     version: int
     size: int
     checksum: str | None
-    server: str | None
-    seconds: float
+    server: str | None = None
+    seconds: float = 0.0
+    attempts: int = 0
+    resumed_from: int = 0
+    method: Literal["stream", "copy"] = "stream"
+
+    @property
+    def moved(self) -> int:
+        """Bytes that came from the archive for it."""
+        return self.size - self.resumed_from if self.server else 0
 
 
 class Image(_Frozen):

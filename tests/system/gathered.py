@@ -20,10 +20,13 @@ from tasks.alma.ids import EntityId
 from tasks.casa.environment import measures_directory
 from tasks.casa.executor import Watch
 from tasks.casa.record import BlockRecord
+from tasks.ngas.client import NgasClient
+from tasks.ngas.model import StoredFile
 from tasks.ngas.store import Store
+from tasks.ngas.tasks import archive_client
 from tasks.restore import gather, process
 from tasks.restore.plan import Plan, PlannedBlock
-from tasks.restore.tasks import archive_client, make_restore_plan
+from tasks.restore.tasks import make_restore_plan
 from tasks.workspace.layout import Area, Tree
 
 __all__ = ["Gathered", "casa_children", "gathered", "original", "repacked", "unwatched"]
@@ -101,15 +104,20 @@ def gathered(observatory: Observatory, root: Path, observation: str = PROPRIETAR
         )
         store, client = Store(root.with_name(f"{root.name}-store")), archive_client(profile)
         mous = EntityId.parse(observation)
-        plan = make_restore_plan(profile, mous, lambda file: store.fetch(client, file, lambda _: None).path)
+        plan = make_restore_plan(profile, mous, lambda file: _read(store, client, file))
         area = Area(root)
         with area.held(mous):
             tree = area.attempt(mous, plan.key, plan.observation.project_code, plan.relative_path)
         gather.write_request(plan, tree, "TEST", "ppi")
-        gather.fetch_products(plan, tree, store, client, lambda _: None)
+        gather.fetch_products(plan, tree, store, client)
         for block in plan.blocks:
-            gather.fetch_block(block, tree, store, client, lambda _: None)
+            gather.fetch_block(block, tree, store, client)
     return Gathered(plan, tree)
+
+
+def _read(store: Store, client: NgasClient, file: StoredFile) -> bytes:
+    with store.using(client, file) as held:
+        return held.path.read_bytes()
 
 
 def original(observatory: Observatory, file_id: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,13 @@ def test_an_execution_block_that_fails_fails_the_flow_where_it_failed(
     }  # fmt: skip
     shown = records.artifacts(runs)
     assert shown["gather"]["data"] == 100.0
+    assert re.search(r"(\d+) of \1 files, ([\d.]+) of \2 ", shown["gather"]["description"].replace("\\", ""))
     assert shown["process"]["data"] < 100.0
     assert "restore" not in shown
+    assert shown["transfers"]["flow_run_id"] == runs["restore X1284_X9912"]["id"]
+    rows = json.loads(shown["transfers"]["data"])
+    assert {row["file"].replace("\\", "") for row in rows} <= set(environment.retrieved())
+    assert {(row["how"], row["attempts"]) for row in rows} <= {("stream", 1), ("store", 0)}
 
     assert not (environment.area / "delivered").exists()
     (state,) = json.loads(environment.ppi("status", "--json").stdout)

@@ -150,7 +150,8 @@ def test_a_second_run_at_the_same_time_is_told_to_wait(make_environment: MakeEnv
         process.wait()
 
 
-def test_ctrl_c_ends_a_fetch_that_stalls(make_environment: MakeEnvironment) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_fetch_that_stalls(make_environment: MakeEnvironment, number: signal.Signals) -> None:
     environment = make_environment(faults={("RETRIEVE", LAST): stall(1000, 600)}, ngas_timeoutSeconds="300")
     process = subprocess.Popen(
         environment.command("restore", MOUS), env=environment.variables, stderr=subprocess.PIPE, text=True
@@ -158,7 +159,9 @@ def test_ctrl_c_ends_a_fetch_that_stalls(make_environment: MakeEnvironment) -> N
     deadline = time.monotonic() + 60
     while not list((environment.area / "store").rglob("*X2dfe.asdm.sdm.tar")) and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    process.send_signal(number)
     _, told = process.communicate(timeout=40)
     assert process.returncode == 130
     assert "interrupted; run the same command again" in told
+    assert time.monotonic() - began < 10, "it was not cut off, but left after 15 s"

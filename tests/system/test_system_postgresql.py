@@ -207,7 +207,9 @@ def test_runs_bear_the_name_of_the_observation_and_of_their_stage(restored: Rest
 
 def test_progress_came_to_its_end_and_the_result_is_shown_without_pictures(restored: Restored) -> None:
     shown = restored.records.artifacts(restored.flow_runs())
-    result = shown.pop("restore")
+    result, transfers = shown.pop("restore"), shown.pop("transfers")
+    assert transfers["type"] == "table"
+    assert len(json.loads(transfers["data"])) == len(restored.told["provenance"]["inputs"])
     assert {key: (each["type"], each["data"]) for key, each in shown.items()} == {
         "gather": ("progress", 100.0), "process": ("progress", 100.0),
     }  # fmt: skip

@@ -112,12 +112,43 @@ def test_page_shows_everything_that_was_recorded() -> None:
         "uid://A001/X1284/X265f", "2017.1.00886.L", "✓ Success", "local", "casatasks", "5.1.1-5", "f00d", "beef",
         "2026-05-04 14:03:11 UTC", "1 min 05 s", "gather 3.0 s", "import 4.2 s", "712.0 MB", "21.7 s",
         "exit status 0", "uid___A002_X1_X2.ms", "session_3", "12,345", "DA41 25.0 %", "Spw 18",
-        "4.2 % 3.1 % archived", "crc32:123", "n1:7777", "60.0 MB/s", "none archived", "calibrated/",
-        "CORRECTED_DATA",
+        "4.2 % 3.1 % archived", "crc32:123", "n1:7777", "60.0 MB/s", "calibrated/",
+        "size only: no checksum archived", "CORRECTED_DATA",
         "2 of 2 execution blocks bitwise equal to the archived reference.",
         "1 file (30.0 MB) fetched at 60.0 MB/s each on average; 1 file (1.0 MB) already in the store",
     ):  # fmt: skip
         assert expected in said
+
+
+def test_how_the_files_came_is_told_of_each_and_of_all() -> None:
+    fetched = Input(name="a", file_id="a.tar", version=1, size=30_000_000, checksum="crc32:1", server="n1:7777",
+                    seconds=2, attempts=3, resumed_from=10_000_000)  # fmt: skip
+    copied = fetched.model_copy(update={"attempts": 1, "resumed_from": 0, "method": "copy", "size": 40_000_000})
+    held = Input(name="b", file_id="b.tgz", version=1, size=1_000_000, checksum=None)
+    said = text(page(record(block(), inputs=(fetched, copied, held))))
+    for expected in (
+        "Over the wire 20.0 MB Copied by the archive 40.0 MB From the store 1.0 MB",
+        "Left by an interrupted run 10.0 MB Wall time of the stage 3.0 s Mean rate of the stage 20.0 MB/s",
+        "a.tar 1 30.0 MB crc32:1 stream, resumed from 10.0 MB, 3 attempts n1:7777 2.0 s 10.0 MB/s",
+        "a.tar 1 40.0 MB crc32:1 copy n1:7777 2.0 s 20.0 MB/s",
+        "b.tgz 1 1.0 MB size only: no checksum archived store — —",
+    ):
+        assert expected in said
+    only_held = text(page(record(block(), inputs=(held,))))
+    assert "From the store 1.0 MB" in only_held
+    assert "Over the wire" not in only_held
+    assert "Mean rate" not in only_held
+
+
+def test_a_record_of_an_older_version_is_read_and_shown() -> None:
+    new = ("attempts", "resumed_from", "method")
+    written = record(block()).model_dump(mode="json")
+    written["inputs"] = [{key: of[key] for key in of if key not in new} for of in written["inputs"]]
+    old = Provenance.model_validate(written)
+    assert [(item.attempts, item.method, item.moved) for item in old.inputs] == [
+        (0, "stream", 30_000_000), (0, "stream", 0),
+    ]  # fmt: skip
+    assert "crc32:123 stream n1:7777 0.5 s 60.0 MB/s" in text(page(old))
 
 
 def test_images_are_listed_with_what_proves_them() -> None:

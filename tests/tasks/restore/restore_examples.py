@@ -140,9 +140,9 @@ class Archived:
     def read_manifest(self) -> tuple[PlannedFile, Manifest]:
         place = self.root.parent / "manifest.xml"
 
-        def fetch(file: Any) -> Path:
+        def fetch(file: Any) -> bytes:
             self.client.retrieve(file, place)
-            return place
+            return place.read_bytes()
 
         return read_manifest(self.observation, self.client, fetch)
 

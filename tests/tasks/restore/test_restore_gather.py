@@ -13,7 +13,9 @@ from restore_examples import FIRST, MOUS, SECOND, Archived, commands_name, raw_n
 from tasks.errors import PpiError, Refused
 from tasks.ngas import Store
 from tasks.ppr import xml
+from tasks.progress import following
 from tasks.restore.gather import fetch_block, fetch_products, request_path, write_request
+from tasks.transfers import Account
 from tasks.workspace.layout import Area, Tree
 
 
@@ -46,17 +48,24 @@ def test_an_execution_block_is_unpacked_under_its_name_and_fetched_once(
     archived.without = (raw_name(FIRST),)
     archived.put_all()
     archived.put(raw_name(FIRST), data := tar_of(f"{top}/Main.xml", f"{top}/ASDMBinary/bdf"), listed=False)
-    block, gained = archived.plan().blocks[0], list[int]()
-    (entry,) = fetch_block(block, tree, store, archived.client, gained.append)
+    block, account = archived.plan().blocks[0], Account("gather")
+    with following(account):
+        (entry,) = fetch_block(block, tree, store, archived.client)
     assert (tree.rawdata / FIRST.file_form / "Main.xml").read_text() == f"{top}/Main.xml"
     assert [path.name for path in tree.rawdata.iterdir()] == [FIRST.file_form]
     assert (entry.name, entry.file_id, entry.size, entry.server) == (
         FIRST.file_form, raw_name(FIRST), len(data), archived.address,
     )  # fmt: skip
     assert entry.checksum == str(block.raw.stored.checksum)
-    (again,) = fetch_block(block, tree, store, archived.client, gained.append)
-    assert again == entry.model_copy(update={"server": None, "seconds": 0.0})
-    assert sum(gained) == 2 * len(data)
+    assert (entry.attempts, entry.resumed_from, entry.method, entry.moved) == (1, 0, "stream", len(data))
+    came = account.standing()
+    with following(account):
+        (again,) = fetch_block(block, tree, store, archived.client)
+    assert again == entry.model_copy(update={"server": None, "seconds": 0.0, "attempts": 0})
+    assert (came.moved, came.found, came.finished) == (len(data), 0, 1)
+    assert (account.standing().moved, account.standing().found, account.standing().whole.done) == (
+        len(data), len(data), len(data),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -73,7 +82,7 @@ def test_a_tar_that_does_not_hold_the_execution_block_is_refused(
     block = archived.plan().blocks[0]
     for _ in range(2):
         with pytest.raises(Refused, match=rf"{raw_name(FIRST)}.*instead of {FIRST.file_form}"):
-            fetch_block(block, tree, store, archived.client, lambda _: None)
+            fetch_block(block, tree, store, archived.client)
     assert not (tree.rawdata / FIRST.file_form).exists()
 
 
@@ -83,7 +92,7 @@ def test_products_are_placed_under_the_names_that_the_manifest_gives_them(
     archived.put_all()
     plan = archived.plan()
     for _ in range(2):
-        inputs = fetch_products(plan, tree, store, archived.client, lambda _: None)
+        inputs = fetch_products(plan, tree, store, archived.client)
     assert [entry.name for entry in inputs] == [file.name for file in plan.products]
     assert {path.name for path in tree.products.iterdir()} == {file.name for file in plan.products}
     assert (tree.products / commands_name(FIRST)).read_text() == f"member.{commands_name(FIRST)}"
@@ -99,7 +108,7 @@ def test_a_product_that_is_not_what_was_planned_is_not_placed(
         path.unlink()
         path.write_bytes(data[::-1])
     with pytest.raises(PpiError, match=r"calapply.*[Cc]hecksum"):
-        fetch_products(plan, tree, store, archived.client, lambda _: None)
+        fetch_products(plan, tree, store, archived.client)
     assert not (tree.products / commands_name(FIRST)).exists()
 
 
