@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import psutil
 
 from benchmarks.ratio import at_least, at_most, median
+from benchmarks.served import served
 from deployments.local import environment
 from deployments.local.ngas_server import requests_of
 from deployments.local.observatory.build import Observatory, build
@@ -40,7 +41,8 @@ _Blocks = list[tuple[str, str]]
 def main() -> None:
     """Measure, and print the ratios."""
     observatory = build(environment.home() / "observatories", Shape.parse(_SHAPE), on_progress=_say)
-    with tempfile.TemporaryDirectory() as folder, _archive(observatory) as server, _prefect(Path(folder)) as api:
+    root = observatory.archive_root
+    with tempfile.TemporaryDirectory() as folder, served(root) as server, _prefect(Path(folder)) as api:
         blocks = [(f"session_{block.session}", block.uid.file_form) for block in observatory.sets[0].blocks]
         runs = [_run(Path(folder), server, api, observatory, blocks) for _ in range(_RUNS)]
     at_least("restore_plain_over_ppi", median([run.plain / run.ppi for run in runs]), 1.6)
@@ -145,18 +147,6 @@ def _covered(intervals: list[_Interval]) -> float:
         total += max(0.0, end - max(begin, reached))
         reached = max(reached, end)
     return total
-
-
-@contextmanager
-def _archive(observatory: Observatory) -> Iterator[str]:
-    module, root = "deployments.local.ngas_server", str(observatory.archive_root)
-    with subprocess.Popen(
-        [sys.executable, "-m", module, "--root", root], stdout=subprocess.PIPE, text=True
-    ) as server:
-        try:
-            yield next(iter(server.stdout or ())).strip()
-        finally:
-            server.terminate()
 
 
 @contextmanager

@@ -31,7 +31,7 @@ _PLUGINS: Final[Mapping[str, Kind]] = {
     "ngamsGenCrc32": "crc32",
     "crc32c": "crc32c",
 }
-_UPDATES: Final[Mapping[Kind, Callable[[bytes, int], int]]] = {"crc32": crc32, "crc32c": crc32c}
+_UPDATES: Final[Mapping[Kind, Callable[[bytes | memoryview, int], int]]] = {"crc32": crc32, "crc32c": crc32c}
 _DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,10}", re.ASCII)
 
 
@@ -105,7 +105,7 @@ class Running:
         self._update = _UPDATES[kind]
         self._value = 0
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: bytes | memoryview) -> None:
         """Take the next bytes into account."""
         self._value = self._update(data, self._value)
 

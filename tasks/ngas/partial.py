@@ -7,14 +7,19 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import Final
 
-from tasks.disk import explained, locked, sync_folder
+from tasks.disk import explained, is_at, locked, sync_folder
 from tasks.errors import Transient
 from tasks.ngas.checksum import CHUNK, Running
 from tasks.ngas.model import StoredFile
 from tasks.ngas.wire import Damaged
+from tasks.progress import tell_found
 
 __all__ = ["Partial", "partial_of"]
+
+_WRITE_AHEAD: Final = 8 << 20
+"""Bytes after which the disk is to begin with them, long before they have to be on it."""
 
 
 class Partial:
@@ -43,7 +48,7 @@ class Partial:
 
     def _start(self) -> None:
         self._running = Running(self._file.checksum.kind) if self._file.checksum else None
-        self.count = self.inherited = 0
+        self.count = self.inherited = self._handed_over = 0
 
     def inherit(self) -> None:
         """Take over what an earlier run left, hashed again.
@@ -54,9 +59,10 @@ class Partial:
             self.discard()
         while chunk := os.read(self._descriptor, CHUNK):
             self._account(chunk)
-        self.inherited = self.count
+            tell_found(self._on_bytes, len(chunk))
+        self.inherited = self._handed_over = self.count
 
-    def append(self, chunk: bytes) -> None:
+    def append(self, chunk: bytes | memoryview) -> None:
         """Write the next bytes.
 
         Raises
@@ -74,12 +80,24 @@ class Partial:
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
         self._account(chunk)
+        self._hand_over()
+        self._on_bytes(len(chunk))
 
-    def _account(self, chunk: bytes) -> None:
+    def _hand_over(self) -> None:
+        """Have the disk write what has come while the rest comes: little is left to wait for in the end.
+
+        To say of bytes not yet written that they are not needed makes Linux begin to write them, and wait for
+        nothing; those it has not finished with stay in memory.
+        """
+        ready = self.count - self._handed_over
+        if ready >= _WRITE_AHEAD:
+            os.posix_fadvise(self._descriptor, self._handed_over, ready, os.POSIX_FADV_DONTNEED)
+            self._handed_over = self.count
+
+    def _account(self, chunk: bytes | memoryview) -> None:
         if self._running:
             self._running.update(chunk)
         self.count += len(chunk)
-        self._on_bytes(len(chunk))
 
     def discard(self) -> None:
         """Forget all bytes and start again."""
@@ -112,11 +130,24 @@ class Partial:
             )
 
     def place(self, destination: Path) -> None:
-        """Give the whole, proven file its name, to last."""
+        """Give the whole, proven file its name, to last.
+
+        Raises
+        ------
+        Transient
+            While this process was silent for long, another one went on with a copy.
+        """
         with explained(f"{self._file} cannot be placed"):
             os.fsync(self._descriptor)
+            if not is_at(self._descriptor, self._path):
+                raise Transient(str(self._file), "another process has gone on with it", "run again")
             self._path.replace(destination)
             sync_folder(destination.parent)
+
+    def tidy(self) -> None:
+        """Leave nothing where nothing came."""
+        if not self.count and is_at(self._descriptor, self._path):
+            self._path.unlink()
 
 
 @contextmanager
@@ -139,8 +170,7 @@ def partial_of(file: StoredFile, destination: Path, on_bytes: Callable[[int], No
         try:
             yield partial
         finally:
-            if not partial.count:
-                path.unlink(missing_ok=True)
+            partial.tidy()
 
 
 def _descriptor(stack: ExitStack, path: Path, file: StoredFile) -> int:
