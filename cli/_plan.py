@@ -16,11 +16,11 @@ from tasks.alma.access import Decision, decide, require
 from tasks.alma.ids import EntityId
 from tasks.ngas.client import NgasClient
 from tasks.ngas.model import StoredFile
-from tasks.ngas.store import Store
+from tasks.ngas.tasks import archive_client, shared_store
 from tasks.ppr import xml as ppr_xml
 from tasks.ppr.procedures import procedure_name
 from tasks.restore.plan import Plan
-from tasks.restore.tasks import archive_client, look_up, make_restore_plan
+from tasks.restore.tasks import look_up, make_restore_plan
 from tasks.workspace.layout import Area
 
 __all__ = ["show"]
@@ -38,7 +38,7 @@ def show(profile: Profile, mous: str, procedure: str, as_json: bool) -> None:
         plan = make_restore_plan(
             profile, observation, lambda file: _brought(client, file, Path(folder, "manifest.xml")), asked_for
         )
-    store = Store(profile.processing.store_directory)
+    store = shared_store(profile)
     held = {file.name for file in plan.files if store.held(file.stored)}
     request = ppr_xml.write(plan.request(datetime.now(UTC), profile.site, "ppi")).decode()
     if as_json:
@@ -57,9 +57,9 @@ def _refusal(profile: Profile, decision: Decision) -> dict[str, object]:
     }
 
 
-def _brought(client: NgasClient, file: StoredFile, path: Path) -> Path:
-    client.retrieve(file, path, lambda _: None)
-    return path
+def _brought(client: NgasClient, file: StoredFile, path: Path) -> bytes:
+    client.retrieve(file, path)
+    return path.read_bytes()
 
 
 def _as_json(plan: Plan, profile: Profile, held: set[str], request: str) -> dict[str, object]:

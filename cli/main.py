@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from cli import profiles
+from cli import profiles, stores
 from tasks.catalog.states import State
 
 __all__ = ["Part", "app", "main"]
@@ -44,6 +44,7 @@ app = typer.Typer(
 )
 
 app.add_typer(profiles.app)
+app.add_typer(stores.app)
 
 Mous = Annotated[str, typer.Argument(help="The MOUS: uid://A001/X1284/X265f or uid___A001_X1284_X265f.")]
 ProfileName = Annotated[
@@ -179,11 +180,71 @@ def serve(
 
 
 @app.command()
-def demo(json: Json = False) -> None:
+def fetch(
+    file_ids: Annotated[list[str] | None, typer.Argument(metavar="FILE_ID", help="Files of the archive.")] = None,
+    version: Annotated[
+        int | None, typer.Option(min=1, max=_MOST, help="This version of each; else the latest.")
+    ] = None,
+    locator: Annotated[
+        str | None, typer.Option(metavar="URI", help="The files of this product, as the locator service says.")
+    ] = None,
+    report: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The files of this locations report; - is standard input.")
+    ] = None,
+    to: Annotated[Path, typer.Option(metavar="DIR", help="Where they are to lie.")] = Path(),
+    profile: ProfileName = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Fetch nothing; show what would be fetched.")] = False,
+    json: Json = False,
+) -> None:
+    """Fetch files of the archive through the shared store, every byte checked; asked again, it goes on."""
+    from cli._environment import entered
+
+    with entered(profile) as environment:
+        from cli import _fetch
+
+        _fetch.run(environment, file_ids or (), version, locator, report, to, dry_run, json)
+
+
+@app.command()
+def archive(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="What to archive.")],
+    file_id: Annotated[
+        str | None, typer.Option("--id", help="The archive's name for it, if it is only one; else its own.")
+    ] = None,
+    media_type: Annotated[
+        str | None, typer.Option(metavar="TYPE", help="What it is, as image/fits; else guessed from its name.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Use QARCHIVE, which does less afterwards.")] = False,
+    profile: ProfileName = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing; show what would be sent.")] = False,
+    json: Json = False,
+) -> None:
+    """Put files into the archive, each once: what it has already, just so, is not sent again."""
+    from cli._environment import entered
+
+    with entered(profile) as environment:
+        from cli import _archive
+
+        _archive.run(environment, files, file_id, media_type, quick, dry_run, json)
+
+
+@app.command()
+def demo(
+    fault: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Have this fault in the archive meanwhile; `list` shows all of them."),
+    ] = None,
+    json: Json = False,
+) -> None:
     """Simulate an observatory, then restore one of its observations with real CASA; all of it on this machine."""
     from cli import _demo
 
-    _demo.run(json)
+    if fault == "list":
+        _demo.show_faults(json)
+    elif fault is not None:
+        _demo.run_with(_demo.fault_named(fault), json)
+    else:
+        _demo.run(json)
 
 
 @app.command()

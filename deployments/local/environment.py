@@ -1,39 +1,45 @@
 """Run the embedded environment: its observatory is built once, its file server lives as long as the command.
 
-While `ppi serve -P local` runs, other commands find its file server, its Prefect server and its reports.
+While `ppi serve -P local` runs, other commands find its file server, its Prefect server and its reports. A faulty
+archive is one of its own, a copy that lives as long as the command too, and so is all that is made of it.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from deployments.local.ngas_server import serving
+from deployments.local.illness import Ill
+from deployments.local.named_faults import NamedFault
+from deployments.local.ngas_server import serving, serving_cluster
 from deployments.local.observatory.build import Observatory, build
 from deployments.local.observatory.shape import Shape
 from tasks import disk
 from tasks.errors import Refused, Transient
 
-__all__ = ["PORT", "PROFILE", "home", "running", "served"]
+__all__ = ["PORT", "PROFILE", "ailing", "home", "running", "served"]
 
 PROFILE = "local"
 PORT = 4200
 """Where its Prefect server is, if it is to be served; its reports are at the next port."""
+_TIMEOUT_SECONDS, _IMPATIENT_SECONDS = 10, 2
 _NGAS, _PREFECT, _REPORTS = "PPI_LOCAL_NGAS", "PPI_LOCAL_PREFECT", "PPI_LOCAL_REPORTS"
 _PROPERTIES = """\
 # The embedded environment. Written by PPI at each of its starts; everything in it is simulated.
 ppi.profile.site = LOCAL
 ppi.profile.environment = local
-ppi.processing.rootDirectory = {area}
+ppi.processing.rootDirectory = {root}/area
 ppi.metadata.url = {database}
 ppi.prefect.apiUrl = ${{env:{prefect}}}
 ppi.reports.url = ${{env:{reports}}}
 ppi.ngas.servers = ${{env:{ngas}}}
-ppi.ngas.timeoutSeconds = 10
+ppi.ngas.timeoutSeconds = {timeout}
 """
 
 
@@ -63,6 +69,32 @@ def running(
     with _addresses(observatory) as addresses:
         _adopt(observatory, addresses)
         yield observatory
+
+
+@contextmanager
+def ailing(
+    fault: NamedFault, on_progress: Callable[[str, int, int], None] = lambda what, done, total: None
+) -> Iterator[Ill]:
+    """As `running`, but with a fault in the archive, nothing fetched yet, and a client of little patience.
+
+    The archive is a copy, and nothing that is made of it outlives the block.
+
+    Parameters
+    ----------
+    fault
+        It hits an execution block of the first member observing unit set, where it is of one file.
+    """
+    observatory = build(home() / "observatories", on_progress=on_progress)
+    hit = f"{observatory.sets[0].blocks[0].uid.file_form}.asdm.sdm.tar"
+    with TemporaryDirectory(prefix="ppi-fault-", ignore_cleanup_errors=True) as folder:
+        root = Path(folder)
+        archive = shutil.copytree(observatory.archive_root, root / "ngas")
+        with serving_cluster(archive, fault.nodes) as nodes:
+            ill = Ill(nodes, hit)
+            fault.put(ill)
+            known = ",".join(nodes[number].address for number in fault.known)
+            _adopt(observatory, {_NGAS: known, _PREFECT: "", _REPORTS: ""}, root, _IMPATIENT_SECONDS)
+            yield ill
 
 
 @contextmanager
@@ -107,8 +139,15 @@ def _addresses(observatory: Observatory) -> Iterator[Mapping[str, str]]:
         yield {_NGAS: ngas, _PREFECT: "", _REPORTS: ""}
 
 
-def _adopt(observatory: Observatory, addresses: Mapping[str, str]) -> None:
-    os.environ.update(addresses, CAPO_PATH=str(_write_profile(observatory)))
+def _adopt(
+    observatory: Observatory,
+    addresses: Mapping[str, str],
+    root: Path | None = None,
+    timeout: int = _TIMEOUT_SECONDS,
+) -> None:
+    """Make the profile findable; its area and its own file are below a root, by default the environment's home."""
+    profile = _write_profile(observatory, root or home(), timeout)
+    os.environ.update(addresses, CAPO_PATH=str(profile))
 
 
 def _lock() -> Path:
@@ -153,11 +192,10 @@ def _require_free(*ports: int) -> None:
                 raise Refused(f"port {port}", why, "give another with --port; the next one is used too") from error
 
 
-def _write_profile(observatory: Observatory) -> Path:
-    capo = home() / "capo"
+def _write_profile(observatory: Observatory, root: Path, timeout: int) -> Path:
+    capo = root / "capo"
     capo.mkdir(parents=True, exist_ok=True)
-    text = _PROPERTIES.format(
-        area=home() / "area", database=observatory.database_url, ngas=_NGAS, prefect=_PREFECT, reports=_REPORTS
-    )
+    names = {"ngas": _NGAS, "prefect": _PREFECT, "reports": _REPORTS}
+    text = _PROPERTIES.format(root=root, database=observatory.database_url, timeout=timeout, **names)
     disk.write_whole(capo / f"{PROFILE}.properties", text.encode())
     return capo

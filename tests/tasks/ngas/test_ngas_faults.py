@@ -1,113 +1,186 @@
-"""An archive that is not well: what a retry can help ends with the right bytes, all else with the right error."""
+"""Every fault of the table, by name and singly: the right bytes or the right error, in time, and nothing half."""
 
 from __future__ import annotations
 
-import tempfile
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from ngas_archive import MIB, Archive, some_bytes
 
+from deployments.local.illness import SITE, Ill, InTurn
+from deployments.local.named_faults import FAULTS, NamedFault
 from deployments.local.ngas_faults import (
     answer,
     busy,
     cut,
+    failure,
     first,
     flip,
+    hang_up,
+    in_turn,
     internal_error,
+    negative_length,
+    offline,
+    page,
+    redirect,
+    reset,
     stall,
+    trickle,
+    trickle_head,
     unavailable,
+    whole_again,
+    wrong_start,
 )
 from deployments.local.ngas_handler import Fault, Handler
-from deployments.local.ngas_refusal import offline
+from deployments.local.ngas_server import archive, requests_of, serving_cluster
 from tasks.errors import Failed, Missing, PpiError, Refused, Transient
-from tasks.ngas import Patience, StoredFile
-from tasks.ngas.patience import Attempt, persevere
-from tasks.ngas.wire import Damaged
+from tasks.ngas import NgasClient, Patience, Store, StoredFile
+from tasks.ngas.fetching import fetch_all
+from tasks.ngas.locations import read_report
 
-DATA = some_bytes(3 * MIB + 17)
-FAILURE = b'<NgamsStatus><Status Status="FAILURE" Message="%s"/></NgamsStatus>'
+DATA = some_bytes(300_001)
+LONG = some_bytes(3 * MIB + 17)
+TIMEOUT = 0.3
+IN_TIME = 15.0
+"""Seconds: far more than all time-outs of a client's whole patience here, far less than any fault lasts."""
+ROWS = set(range(1, 18))
+STREAMED = {name: fault for name, fault in FAULTS.items() if fault.report is None}
+REPORTED = {name: fault for name, fault in FAULTS.items() if fault.report is not None}
 
 
-def be_offline(handler: Handler) -> bool:
-    raise offline(handler.ngas_command)
+@contextmanager
+def ailing(fault: NamedFault, tmp_path: Path) -> Iterator[tuple[NgasClient, Ill]]:
+    """An archive with a fault, and a client of little patience that knows of the servers that it may know of."""
+    root = tmp_path / "archive"
+    for name in ("f", "other"):
+        source = tmp_path / name
+        source.write_bytes(DATA)
+        archive(root, source, name)
+    with serving_cluster(root, fault.nodes) as nodes:
+        ill = Ill(nodes, "f")
+        fault.put(ill)
+        servers = [nodes[number].address for number in fault.known]
+        yield NgasClient(servers, timeout=TIMEOUT, patience=Patience(rounds=3, sleep=lambda _: None)), ill
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Return what lies there but parts to be resumed."""
+    return [path.name for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".part")]
+
+
+def test_every_row_of_the_table_is_there() -> None:
+    assert {fault.row for fault in FAULTS.values()} == ROWS
+    assert all(name == fault.name and re.fullmatch("[a-z0-9-]+", name) for name, fault in FAULTS.items())
+    assert [fault.row for fault in FAULTS.values()] == sorted(fault.row for fault in FAULTS.values())
+
+
+@pytest.mark.parametrize("fault", STREAMED.values(), ids=STREAMED)
+def test_a_fault_by_name(tmp_path: Path, fault: NamedFault) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    counts: list[int] = []
+    with ailing(fault, tmp_path) as (client, _):
+        with ending(fault):
+            client.retrieve(client.describe("f"), there / "f", counts.append)
+        if fault.ends:
+            assert leftovers(there) == []
+        else:
+            assert (there / "f").read_bytes() == DATA
+            assert sum(counts) == len(DATA)
+            assert [path.name for path in there.iterdir()] == ["f"]
+    if isinstance(fault.put, InTurn):
+        asked = [line for line in requests_of(tmp_path / "archive", "RETRIEVE") if line["file_id"] == "f"]
+        assert len(asked) >= len(fault.put.faults), "it was met"
+
+
+@contextmanager
+def ending(fault: NamedFault) -> Iterator[None]:
+    """Require that it ends as a right client ends, and in time."""
+    began = time.monotonic()
+    if fault.ends:
+        with pytest.raises(fault.ends) as caught:
+            yield
+        assert caught.value.why
+        assert caught.value.todo
+    else:
+        yield
+    assert time.monotonic() - began < IN_TIME
+
+
+@pytest.mark.parametrize("fault", STREAMED.values(), ids=STREAMED)
+def test_a_fault_by_name_behind_the_store(tmp_path: Path, fault: NamedFault) -> None:
+    store = Store(tmp_path / "store")
+    with (
+        ailing(fault, tmp_path) as (client, _),
+        ending(fault),
+        store.using(client, client.describe("f")) as held,
+    ):
+        assert held.path.read_bytes() == DATA
+    kept = [path for path in (tmp_path / "store").rglob("*") if path.name in ("content", "record.json")]
+    assert len(kept) == (0 if fault.ends else 2)
+
+
+@pytest.mark.parametrize("fault", REPORTED.values(), ids=REPORTED)
+def test_a_fault_by_name_of_a_report_or_a_copy(tmp_path: Path, fault: NamedFault) -> None:
+    there = tmp_path / "there" / "deep"
+    with ailing(fault, tmp_path) as (client, ill), ending(fault):
+        locations = read_report(ill.report(fault.report or {}), "the report", SITE)
+        assert locations.files[0].direct
+        (outcome,) = fetch_all(locations, Store(tmp_path / "store"), client, there, 1)
+        assert outcome.error is None
+        assert outcome.path.read_bytes() == DATA
+    assert [path.name for path in there.parent.rglob("*") if path.is_file()] == ([] if fault.ends else ["f"])
+    assert bool(requests_of(tmp_path / "archive", "RETRIEVE")) == (fault.ends is None)
+    assert {path.name for path in tmp_path.iterdir()} <= {"archive", "f", "other", "store", "there"}
 
 
 def say_nothing(handler: Handler) -> bool:
     return True
 
 
-def page(status: int, body: bytes, media_type: str) -> Fault:
-    return answer(status, body, {"Content-Type": media_type})
-
-
-PASSING = {
-    "cut": cut(MIB + 5),
-    "cut at once": cut(0),
-    "flipped byte": flip(2 * MIB),
-    "busy": busy(),
-    "internal error": internal_error(),
-    "unmounted": unavailable(),
-    "offline": be_offline,
-    "empty reply": say_nothing,
-    "bad gateway": page(502, b"<html>proxy to a dead node</html>", "text/html"),
-    "page with 200": page(200, b"<html>please wait</html>", "text/html; charset=utf-8"),
-    "failure with 200": page(200, FAILURE % b"NGAMS_ER_ILL:1:ERROR: x", "text/xml"),
-    "short file with its own length": answer(200, DATA[:-1]),
-    "long file with its own length": answer(200, DATA + b"x"),
-    "empty file": answer(200, b""),
-    "wrong start": answer(200, DATA[7:], {"Content-Range": f"bytes 7-{len(DATA) - 1}/{len(DATA)}"}),
-    "partial without a range": answer(206, DATA),
-    "negative length": answer(200, b"", {"Content-Length": "-7"}),
-    "node that cannot be reached": page(400, FAILURE % b"NGAMS_ER_COM:4000:ERROR: node x", "text/xml"),
-}
-DAMAGING = PASSING.keys() - {
-    *("cut", "cut at once", "busy", "internal error", "unmounted", "offline", "empty reply", "bad gateway"),
-    "node that cannot be reached",
-}
-
-
-@pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING)
-def test_a_fault_that_passes(archive_there: Archive, tmp_path: Path, fault: Fault) -> None:
-    file = described(archive_there)
-    archive_there.faults["RETRIEVE", "f"] = first(1, fault)
-    counts: list[int] = []
-    transfer = archive_there.client().retrieve(file, tmp_path / "f", counts.append)
-    assert (tmp_path / "f").read_bytes() == DATA
-    assert (sum(counts), transfer.attempts, len(archive_there.pauses)) == (len(DATA), 2, 1)
-    assert not list(tmp_path.glob(".ngas-*"))
-
-
-ENDS: dict[str, tuple[Fault, type[PpiError], str]] = {
+STAYING: dict[str, tuple[Fault, type[PpiError], str]] = {
     "cut": (cut(0), Transient, "broke off"),
+    "a byte each time": (cut(1), Transient, "broke off"),
+    "reset": (reset(), Transient, "reset"),
     "flipped byte": (flip(5), Failed, "have checksum crc32:"),
     "busy": (busy(), Transient, "HTTP 503"),
     "internal error": (internal_error(), Transient, "HTTP 500, .*database is locked"),
     "unmounted": (unavailable(), Transient, "4019.*the archive lists it"),
-    "offline": (be_offline, Transient, "4015"),
+    "offline": (offline(), Transient, "4015"),
     "empty reply": (say_nothing, Transient, "without an answer"),
-    "short file": (answer(200, DATA[:-1]), Failed, f"{len(DATA) - 1} bytes where .* {len(DATA)}"),
+    "silence": (hang_up(60), Transient, "time-out"),
+    "stall": (stall(0), Transient, "time-out"),
+    "trickle": (trickle(0.05), Transient, "time-out"),
+    "header trickle": (trickle_head(0.05), Transient, "time-out"),
+    "short file": (answer(200, LONG[:-1]), Failed, f"{len(LONG) - 1} bytes where .* {len(LONG)}"),
+    "long file": (answer(200, LONG + b"x"), Failed, f"{len(LONG) + 1} bytes where .* {len(LONG)}"),
+    "wrong start": (wrong_start(), Failed, "it sent others"),
+    "negative length": (negative_length(), Failed, "it sent others"),
+    "failure with 200": (failure("NGAMS_ER_ILL:1:ERROR: x"), Failed, "NGAMS_ER_ILL"),
     "forbidden": (answer(403, b"keep out"), Refused, "HTTP 403, keep out"),
     "unknown command": (answer(404, b""), Refused, "HTTP 404"),
-    "bad request": (page(400, FAILURE % b"no such thing", "text/xml"), Refused, "no such thing"),
-    "page with 200": (page(200, b"<html>wait</html>", "text/html"), Failed, "<html>wait"),
-    "redirect loop": (answer(303, headers={"Location": "/RETRIEVE?file_id=f"}), Transient, "loop"),
+    "bad request": (answer(400, b"no such thing"), Refused, "no such thing"),
+    "page with 200": (page(), Failed, "please wait"),
+    "bad gateway": (page(502), Transient, "HTTP 502"),
+    "redirect loop": (redirect(), Transient, "loop"),
     "redirect elsewhere": (answer(303, headers={"Location": "file:///etc/passwd"}), Refused, "not an address"),
 }
 
 
-@pytest.mark.parametrize(("fault", "kind", "reason"), ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize(("fault", "kind", "reason"), STAYING.values(), ids=STAYING)
 def test_a_fault_that_stays(
     archive_there: Archive, tmp_path: Path, fault: Fault, kind: type[PpiError], reason: str
 ) -> None:
     file = described(archive_there)
     archive_there.faults["RETRIEVE", "f"] = fault
+    began = time.monotonic()
     with pytest.raises(kind, match=reason) as caught:
-        archive_there.client().retrieve(file, tmp_path / "f")
+        archive_there.client(timeout=TIMEOUT).retrieve(file, tmp_path / "f")
+    assert time.monotonic() - began < IN_TIME
     message = str(caught.value)
     for part in ("f version 1", archive_there.address, "attempt", " of 3", "Next: "):
         assert part in message
@@ -115,35 +188,8 @@ def test_a_fault_that_stays(
     assert len(archive_there.pauses) == {Transient: 2, Failed: 1, Refused: 0}[kind]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
-@given(names=st.lists(st.sampled_from(sorted(PASSING)), max_size=5))
-def test_faults_in_a_row(archive_there: Archive, tmp_path: Path, names: list[str]) -> None:
-    if not archive_there.faults:
-        described(archive_there)
-    faults = iter([PASSING[name] for name in names])
-    archive_there.faults["RETRIEVE", "f"] = lambda handler: next(faults, well)(handler)
-    client, counts = (
-        archive_there.client(patience=Patience(rounds=9, sleep=archive_there.pauses.append)),
-        list[int](),
-    )
-    destination = Path(tempfile.mkdtemp(dir=tmp_path)) / "f"
-    try:
-        client.retrieve(client.describe("f"), destination, counts.append)
-    except Failed as error:
-        assert "attempt" in str(error)  # noqa: PT017 - twice damaged is an end that is allowed
-        assert sum(name in DAMAGING for name in names) > 1
-        assert not destination.exists()
-    else:
-        assert destination.read_bytes() == DATA
-        assert sum(counts) == len(DATA)
-
-
-def well(handler: Handler) -> bool:
-    return False
-
-
 def described(there: Archive) -> StoredFile:
-    there.put("f", DATA)
+    there.put("f", LONG)
     return there.client().describe("f")
 
 
@@ -167,92 +213,44 @@ def test_the_archives_damaged_copy_is_not_asked_for_again_and_again(
 ) -> None:
     file = described(archive_there)
     archive_there.faults["RETRIEVE", "f"] = flip(0)
+    patience = Patience(rounds=9, sleep=archive_there.pauses.append)
     with pytest.raises(Failed, match="CHECKFILE"):
-        archive_there.client(patience=Patience(rounds=9, sleep=archive_there.pauses.append)).retrieve(
-            file, tmp_path / "f"
-        )
+        archive_there.client(patience=patience).retrieve(file, tmp_path / "f")
     assert len(archive_there.pauses) == 1
 
 
 def test_a_resume_that_is_answered_with_the_whole_file(archive_there: Archive, tmp_path: Path) -> None:
     file = described(archive_there)
-    whole = first(2, answer(200, DATA))
-    archive_there.faults["RETRIEVE", "f"] = lambda handler: (
-        whole(handler) if "Range" in handler.headers else cut(MIB)(handler)
-    )
+    archive_there.faults["RETRIEVE", "f"] = in_turn(cut(MIB), whole_again(), cut(MIB), whole_again())
     counts: list[int] = []
     archive_there.client().retrieve(file, tmp_path / "f", counts.append)
-    assert (tmp_path / "f").read_bytes() == DATA
-    assert sum(counts) == len(DATA)
+    assert (tmp_path / "f").read_bytes() == LONG
+    assert sum(counts) == len(LONG)
 
 
 def test_a_page_does_not_cost_what_has_come(archive_there: Archive, tmp_path: Path) -> None:
     file = described(archive_there)
-    faults = iter([cut(MIB), page(200, b"<html>", "text/html")])
-    archive_there.faults["RETRIEVE", "f"] = lambda handler: next(faults, well)(handler)
+    archive_there.faults["RETRIEVE", "f"] = in_turn(cut(MIB), page())
     archive_there.client().retrieve(file, tmp_path / "f")
-    assert (tmp_path / "f").read_bytes() == DATA
+    assert (tmp_path / "f").read_bytes() == LONG
+    assert archive_there.asked("RETRIEVE", 3)[-1]["range"] == f"bytes={MIB}-"
 
 
 def test_a_page_as_long_as_a_file_without_a_checksum(archive_there: Archive, tmp_path: Path) -> None:
     archive_there.put("plain", b"123456", plugin="None")
     file = archive_there.client().describe("plain")
-    archive_there.faults["RETRIEVE", "plain"] = page(200, b"<html>", "text/html")
+    archive_there.faults["RETRIEVE", "plain"] = answer(200, b"<html>", {"Content-Type": "text/html"})
     with pytest.raises(Failed, match="<html>"):
         archive_there.client().retrieve(file, tmp_path / "f")
     assert not (tmp_path / "f").exists()
 
 
 def test_the_first_server_is_dead(archive_there: Archive, dead_server: str, tmp_path: Path) -> None:
-    archive_there.put("f", DATA)
+    archive_there.put("f", LONG)
     client = archive_there.client(dead_server, archive_there.address)
     file = client.describe("f")
     assert client.retrieve(file, tmp_path / "f").server == archive_there.address
-    away = file.model_copy(update={"server": dead_server})
-    assert client.retrieve(away, tmp_path / "f").attempts == 2
     assert not archive_there.pauses
-
-
-def test_another_server_is_asked_after_a_refusal() -> None:
-    assert persevere(("strict", "open"), Patience(), "f", _refusing("strict")) == "open"
-
-
-@pytest.mark.parametrize(
-    "other", [Missing("f"), Transient("f"), Damaged("f")], ids=lambda error: type(error).__name__
-)
-@pytest.mark.parametrize("servers", [("strict", "other"), ("other", "strict")])
-def test_a_refusal_is_told_when_no_server_helps(servers: tuple[str, str], other: PpiError) -> None:
-    asked: list[str] = []
-
-    def attempt(at: Attempt) -> str:
-        asked.append(at.server)
-        if at.server == "other":
-            raise other
-        return _refusing("strict")(at)
-
-    with pytest.raises(Refused, match="HTTP 403"):
-        persevere(servers, Patience(), "f", attempt)
-    assert asked == list(servers), "each once"
-
-
-def test_what_is_our_own_failure_ends_at_once() -> None:
-    def attempt(at: Attempt) -> str:
-        asked.append(at.server)
-        raise Failed("the disk", "it is full")
-
-    asked: list[str] = []
-    with pytest.raises(Failed, match="it is full"):
-        persevere(("one", "two"), Patience(), "f", attempt)
-    assert asked == ["one"]
-
-
-def _refusing(server: str) -> Callable[[Attempt], str]:
-    def attempt(at: Attempt) -> str:
-        if at.server == server:
-            raise Refused(f"server {server}", "HTTP 403")
-        return at.server
-
-    return attempt
 
 
 def test_missing_where_a_dead_server_may_have_it_is_not_missing(archive_there: Archive, dead_server: str) -> None:
@@ -260,30 +258,16 @@ def test_missing_where_a_dead_server_may_have_it_is_not_missing(archive_there: A
         archive_there.client(archive_there.address, dead_server).describe("nosuch")
 
 
-def test_servers_that_never_answer_end_in_time(archive_there: Archive, silent_server: str, tmp_path: Path) -> None:
-    file = described(archive_there)
+def test_servers_that_never_answer_end_in_time(archive_there: Archive, silent_server: str) -> None:
     began = time.monotonic()
     with pytest.raises(Transient, match="time-out"):
         archive_there.client(silent_server, timeout=0.2).describe("f")
-    archive_there.faults["RETRIEVE", "f"] = stall(MIB, 60)
-    with pytest.raises(Transient, match="time-out"):
-        archive_there.client(timeout=0.2).retrieve(file, tmp_path / "f")
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < IN_TIME
 
 
 def test_a_stall_is_resumed(archive_there: Archive, tmp_path: Path) -> None:
     file = described(archive_there)
-    archive_there.faults["RETRIEVE", "f"] = first(1, stall(2 * MIB, 60))
+    archive_there.faults["RETRIEVE", "f"] = first(1, stall(2 * MIB))
     archive_there.client(timeout=1).retrieve(file, tmp_path / "f")
-    assert (tmp_path / "f").read_bytes() == DATA
-    assert archive_there.asked("RETRIEVE", 1)[-1]["range"] != ""
-
-
-def test_pauses_grow_and_differ() -> None:
-    patience = Patience(rounds=8, first_pause=1, longest_pause=10)
-    pauses = list(patience.pauses())
-    assert len(pauses) == 7
-    for number, pause in enumerate(pauses):
-        most = min(10, 2**number)
-        assert most / 2 <= pause <= most
-    assert pauses != list(patience.pauses())
+    assert (tmp_path / "f").read_bytes() == LONG
+    assert archive_there.asked("RETRIEVE", 2)[-1]["range"] == f"bytes={2 * MIB}-"
