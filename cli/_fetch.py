@@ -87,9 +87,8 @@ def _print_plan(locations: Locations, store: Store, to: Path) -> None:
         table.add_row(str(file.path), *row)
     console = out()
     console.print(table)
-    console.print(
-        f"{len(locations.files)} files, {size(locations.size)}, of which {size(to_come)} are to be fetched"
-    )
+    count = f"{len(locations.files)} files" if len(locations.files) > 1 else "1 file"
+    console.print(f"{count}, {size(locations.size)}, of which {size(to_come)} are to be fetched")
     console.print(f"to {to.absolute()}")
 
 

@@ -37,7 +37,7 @@ def receive(server: NgasServer, headers: Message, parameters: Mapping[str, str],
     staged = server.index.staging / secrets.token_hex(8)
     try:
         got = _stage(stream, staged, int(length), kind_of(server.plugin) or "crc32")
-        _require_announced(headers.get("NGAS-File-CRC"), got)
+        _require_announced(headers.get("NGAS-File-CRC"), got, server.signed)
         recorded = got if kind_of(server.plugin) else None
         media_type = parameters.get("mime_type") or headers.get("Content-Type") or "application/octet-stream"
         text = decimal_text(recorded, signed=server.signed)
@@ -68,6 +68,7 @@ def _stage(stream: BufferedIOBase, path: Path, length: int, kind: Kind) -> Check
     return running.checksum
 
 
-def _require_announced(announced: str | None, got: Checksum) -> None:
-    if announced is not None and Checksum.parse(got.kind, announced) != got:
+def _require_announced(announced: str | None, got: Checksum, signed: bool) -> None:
+    """Compare texts, as NGAS does."""
+    if announced is not None and announced != decimal_text(got, signed=signed):
         raise Refusal(f"Checksum of the data received is {got.value}, announced was {announced}")

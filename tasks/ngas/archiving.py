@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import logging
 import mimetypes
+import re
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from tasks.disk import explained
 from tasks.errors import Failed, Missing, PpiError, Refused, Transient
@@ -24,10 +26,12 @@ from tasks.ngas.query import describe_at
 from tasks.ngas.reply import BUFFERED, FileEntry, read_reply
 from tasks.ngas.wire import OK, Damaged, Wire, failure, failure_of
 
-__all__ = ["Archiving", "Source", "require_name"]
+__all__ = ["Archiving", "Source", "require_media_type", "require_name"]
 
 _LOG: Final = logging.getLogger(__name__)
 _ANY_TYPE: Final = "application/octet-stream"
+_SIGN: Final = 1 << 31
+_TYPE: Final = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
 
 
 def require_name(file_id: str) -> str:
@@ -42,6 +46,19 @@ def require_name(file_id: str) -> str:
         why = "a name in the archive has no slash, no characters that cannot be printed and no blanks around it"
         raise Refused(f"{file_id!r} cannot be archived", why, "give it another name")
     return file_id
+
+
+def require_media_type(media_type: str | None) -> str | None:
+    """Return a media type that is one, or None.
+
+    Raises
+    ------
+    Refused
+        It is none.
+    """
+    if media_type and not _TYPE.fullmatch(media_type):
+        raise Refused(f"{media_type[:80]!r} is no media type", "image/fits is one", "correct it, or leave it away")
+    return media_type
 
 
 @dataclass(frozen=True)
@@ -167,29 +184,38 @@ class Archiving:
         return self._right(self._described(server, entries))
 
     def _accepted(self, server: str) -> tuple[FileEntry, ...]:
-        """Send it with zlib's checksum, and to a server that computes another one with Castagnoli's."""
-        try:
-            return self._of_known_type(server, "crc32")
-        except Refused as error:
-            if not _is_of_checksum(error):
-                raise
-        try:
-            return self._of_known_type(server, "crc32c")
-        except Refused as error:
-            raise Damaged(error.what, f"it came there damaged ({error.why})", AGAIN) from error
+        """Send it with the checksum in each of the forms that servers compare it with, until one takes it."""
+        refusals: list[Refused] = []
+        for announced in self._announcements():
+            try:
+                return self._of_known_type(server, announced)
+            except Refused as error:
+                if not _is_of_checksum(error):
+                    raise
+                refusals.append(error)
+        last = refusals[-1]
+        raise Damaged(last.what, f"it came there damaged ({last.why})", AGAIN) from last
 
-    def _of_known_type(self, server: str, kind: Kind) -> tuple[FileEntry, ...]:
+    def _announcements(self) -> Iterator[str]:
+        """Yield zlib's checksum, then Castagnoli's, each also as older servers write it, which compare texts."""
+        for kind in get_args(Kind):
+            value = self._checksum(kind).value
+            yield str(value)
+            if value >= _SIGN:
+                yield str(value - 2 * _SIGN)
+
+    def _of_known_type(self, server: str, announced: str) -> tuple[FileEntry, ...]:
         try:
-            return self._posted(server, kind)
+            return self._posted(server, announced)
         except Refused as error:
             if len(self._types) == 1 or _is_of_checksum(error) or not error.why.startswith("HTTP 400"):
                 raise
             self._types.pop(0)
-            return self._posted(server, kind)
+            return self._posted(server, announced)
 
-    def _posted(self, server: str, kind: Kind) -> tuple[FileEntry, ...]:
+    def _posted(self, server: str, announced: str) -> tuple[FileEntry, ...]:
         parameters = {"filename": self._name, "mime_type": self._types[0]}
-        headers = {"Content-Type": self._types[0], "NGAS-File-CRC": str(self._checksum(kind).value)}
+        headers = {"Content-Type": self._types[0], "NGAS-File-CRC": announced}
         with explained(f"{self._source.path} cannot be archived"), self._source.path.open("rb") as stream:
             upload = Upload(stream, self._source.size)
             with self._wire.post(server, self._command, parameters, headers, upload) as answer:

@@ -16,7 +16,7 @@ from typing import Final
 
 from tasks.errors import Failed, Refused
 from tasks.ngas.address import server_address
-from tasks.ngas.archiving import Archiving, Source, require_name
+from tasks.ngas.archiving import Archiving, Source, require_media_type, require_name
 from tasks.ngas.copying import copied
 from tasks.ngas.health import HEALTH, watched
 from tasks.ngas.model import StoredFile, Transfer
@@ -114,7 +114,7 @@ class NgasClient:
         file = persevere(
             self._servers,
             self._to_describe,
-            f"{file_id} version {version or 'latest'}",
+            f"the latest version of {file_id}" if version is None else f"{file_id} version {version}",
             watched(lambda at: describe_at(self._wire, at.server, file_id, version)),
             order=bound(HEALTH.order, subject=file_id),
         )
@@ -194,14 +194,15 @@ class NgasClient:
         Missing
             There is no such file.
         Refused
-            The name cannot be one in the archive, the file is empty, or the archive does not take it.
+            The name cannot be one in the archive, or the type none; the file is empty; or the archive does not
+            take it.
         Transient
             The servers were busy, gone or slow beyond our patience.
         Failed
             What the archive has now is not this file, or the file changed meanwhile.
         """
-        name = require_name(path.name if file_id is None else file_id)
-        archiving = Archiving(self._wire, Source.of(path), name, media_type, "QARCHIVE" if quick else "ARCHIVE")
+        name, kind = require_name(path.name if file_id is None else file_id), require_media_type(media_type)
+        archiving = Archiving(self._wire, Source.of(path), name, kind, "QARCHIVE" if quick else "ARCHIVE")
         return persevere(
             self._servers,
             self._to_transfer,

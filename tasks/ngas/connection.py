@@ -37,6 +37,8 @@ _CONNECT_SECONDS: Final = 10.0
 _LEAST_SECONDS: Final = 0.001
 _LOOK_SECONDS: Final = 0.5
 _PIECE: Final = 1 << 16
+_READ_AGAIN: Final = 50 << 20
+"""Bytes a second: what a server takes in it may read again, and copy to a second disk, before it answers."""
 
 
 class Unwell(Transient):
@@ -165,7 +167,7 @@ class _Connection(http.client.HTTPConnection):
             _send(line, ask.upload)
         if ask.meanwhile:
             _await(line, ask.meanwhile)
-        line.due(self._seconds)
+        line.due(self._seconds + (ask.upload.size / _READ_AGAIN if ask.upload else 0))
         return line
 
 

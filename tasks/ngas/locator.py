@@ -95,7 +95,7 @@ def _reason(error: Exception) -> str:
 
 def _failure(response: requests.Response, what: str) -> PpiError:
     status = response.status_code
-    why = f"HTTP {status}, {excerpt(next(response.iter_content(_PIECE), b''))}".removesuffix(", ")
+    why = f"HTTP {status}, {excerpt(response.raw.read1(_PIECE, decode_content=True))}".removesuffix(", ")
     if status == requests.codes.not_found:
         return Missing(what, f"it knows no such locator ({why})", "check the locator")
     if status in _BUSY:

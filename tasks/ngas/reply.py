@@ -28,6 +28,7 @@ OFFLINE: Final = 4015
 BUFFERED: Final = "NGAMS_WA_BUF_DATA"
 """The server could not archive a file now, and keeps it to archive it later by itself."""
 
+_COUNT: Final = re.compile(r"([0-9]{1,18})(?:\.0+)?")
 _CODE: Final = re.compile(r"\b(NGAMS_[A-Z0-9_]+):(\d+):")
 
 
@@ -114,7 +115,7 @@ def read_listing(body: bytes, file_id: str, what: str) -> tuple[FileEntry, ...]:
 def _rows_of_json(text: str, what: str) -> list[Mapping[str, Any]]:
     try:
         rows = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Refused(f"{what} cannot be read", f"not JSON ({error})") from error
     if not all(isinstance(row, dict) for row in rows):
         raise Refused(f"{what} cannot be read", "not a list of objects")
@@ -135,16 +136,16 @@ def _rows_of_table(text: str, what: str) -> Iterable[Mapping[str, str]]:
 def _entry(row: Mapping[str, Any], what: str) -> FileEntry:
     return FileEntry(
         file_id=str(row.get("file_id") or ""),
-        version=_whole(row.get("file_version"), f"{what}: file_version"),
+        version=_whole(row.get("file_version"), f"{what}: file_version", least=1),
         size=_whole(row.get("file_size"), f"{what}: file_size"),
         checksum=Checksum.parse(row.get("checksum_plugin"), row.get("checksum")),
     )
 
 
-def _whole(value: object, what: str) -> int:
+def _whole(value: object, what: str, least: int = 0) -> int:
     """Read a count; a database with decimals makes the archive write `3.0` for 3."""
-    found = re.fullmatch(r"(\d+)(?:\.0+)?", str(value))
-    if not found:
+    found = _COUNT.fullmatch(str(value))
+    if not found or int(found[1]) < least:
         raise Refused(f"{what} cannot be read", f"{value!r} is not a count")
     return int(found[1])
 

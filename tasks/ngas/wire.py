@@ -34,6 +34,8 @@ _ONWARD: Final = frozenset({301, 302, 303, 307, 308})
 _MOST_HOPS: Final = 5
 _DENIED: Final = (401, 403)
 _BAD_REQUEST: Final = 400
+_DISK_ERROR: Final = "[Errno "
+"""How older servers tell that a file or volume is gone, which newer ones tell by closing the connection."""
 _TRANSFERS: Final = frozenset({"RETRIEVE", "ARCHIVE", "QARCHIVE"})
 _KEPT: Final = "/?%:@!$&'()*+,;=~"
 """What a path may hold; all else is quoted, so that a redirect cannot say anything but a path."""
@@ -259,7 +261,10 @@ def failure(status: int, body: bytes, what: str) -> PpiError:
         return Unwell(what, why, AGAIN)
     if status < _BAD_REQUEST:
         return Damaged(what, f"something else came than what was asked for ({why})", AGAIN)
-    return Refused(what, why, "check that ppi.ngas.servers names an NGAS, and the reason that it gives")
+    if reply and _DISK_ERROR in reply.message:
+        return Transient(what, f"{why}; it cannot read or write its disk", AGAIN)
+    todo = "see the reason that it gives" if reply else "check that ppi.ngas.servers names an NGAS"
+    return Refused(what, why, todo)
 
 
 def _reply(body: bytes) -> Reply | None:

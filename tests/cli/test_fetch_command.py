@@ -178,7 +178,7 @@ def test_what_lies_there_already_is_not_replaced(site: Site) -> None:
         (("--report", "r.json", "--version", "1"), 2, "say the versions themselves"),
         (("--report", "r.json"), 4, "no such file"),
         (("--locator", "uid://x"), 3, "ppi.ngas.locatorServiceUrlPrefix"),
-        (("nosuch",), 4, "nosuch version latest"),
+        (("nosuch",), 4, "the latest version of nosuch"),
         (("a", "--version", "0"), 2, "version"),
     ],
 )

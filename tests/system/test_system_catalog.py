@@ -137,7 +137,7 @@ def test_a_refusal_and_a_failure_are_recorded(make_environment: MakeEnvironment)
     assert (record["state"], record["flow_run"], record["stages"]) == ("refused", None, [])
     assert "proprietary" in record["error"]
 
-    failing = make_environment("site-failing", access_projects="*", casa_timeoutSeconds="3")
+    failing = make_environment("site-failing", access_projects="*", casa_timeoutSeconds="1")
     ended = failing.ppi("restore", PROPRIETARY)
     assert ended.returncode == 6
     (record,) = history(failing, "--state", "failed")

@@ -79,10 +79,12 @@ def test_what_is_there_already_is_not_sent_again(archive_there: Archive, source:
 
 @pytest.mark.parametrize("plugin", ["crc32", "crc32z", "ngamsGenCrc32", "crc32c"])
 @pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("content", [b"3", b"1"], ids=["small numbers", "negative numbers"])
 def test_an_archive_with_checksums_of_its_own_kind(
-    tmp_path: Path, source: Path, plugin: Any, signed: bool
+    tmp_path: Path, source: Path, plugin: Any, signed: bool, content: bytes
 ) -> None:
     there = Archive(tmp_path / "archive")
+    source.write_bytes(content)
     with serving(there.root, plugin=plugin, signed=signed) as there.address:
         client = there.client()
         assert [client.archive(source).version for _ in range(2)] == [1, 1]
@@ -223,6 +225,12 @@ def test_a_name_that_stays_what_it_is(archive_there: Archive, source: Path, file
     assert client.describe(file_id).size == len(DATA)
 
 
+@pytest.mark.parametrize("media_type", ["fits", "image/fits\r\nX: y", "image/\u2603", "a" * 300 + "/b"])
+def test_a_media_type_that_is_none(source: Path, dead_server: str, media_type: str) -> None:
+    with pytest.raises(Refused, match="is no media type"):
+        NgasClient([dead_server]).archive(source, media_type=media_type)
+
+
 def test_what_cannot_be_archived(tmp_path: Path, dead_server: str) -> None:
     client, empty = NgasClient([dead_server]), tmp_path / "empty"
     empty.touch()
@@ -263,6 +271,28 @@ def refuse_early(raw: Raw, connection: socket.socket) -> None:
     else:
         unknown = FAILURE % b"NGAMS_ER_UNAVAIL_FILE:4019:ERROR: x"
         connection.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n" + unknown)
+
+
+def test_a_server_that_reads_a_large_file_again_before_it_answers_is_waited_for(tmp_path: Path) -> None:
+    big = tmp_path / "big"
+    with big.open("wb") as stream:
+        stream.truncate(100 * MIB)
+    with answering(think_first) as raw:
+        Archive(tmp_path, raw.address).client(timeout=0.3, patience=Patience(rounds=1)).archive(big)
+        assert sum(head.startswith("POST") for head in raw.heads) == 1
+
+
+def think_first(raw: Raw, connection: socket.socket) -> None:
+    if not raw.heads[-1].startswith("POST"):
+        return refuse_early(raw, connection)
+    left = 100 * MIB - len(raw.heads[-1].partition("\r\n\r\n")[2])
+    while left and (data := connection.recv(MIB)):
+        left -= len(data)
+    raw.over.wait(1)
+    status = b'<Status Status="SUCCESS" Message="it is done"/>'
+    file = f'<FileStatus FileId="big" FileVersion="1" FileSize="{100 * MIB}"/>'.encode()
+    connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n<NgamsStatus>%s%s</NgamsStatus>" % (status, file))
+    return None
 
 
 def test_a_server_that_takes_nothing_is_left_in_time(tmp_path: Path) -> None:

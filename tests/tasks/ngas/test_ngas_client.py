@@ -108,6 +108,15 @@ def test_an_archive_that_answers_queries_in_tables_only(archive_there: Archive) 
     assert archive_there.client().describe("f").size == len(DATA)
 
 
+def test_an_older_server_that_says_that_its_disk_is_gone(archive_there: Archive, tmp_path: Path) -> None:
+    archive_there.put("f", DATA)
+    file = archive_there.client().describe("f")
+    said = b'<NgamsStatus><Status Status="FAILURE" Message="[Errno 2] No such file: /volume1/f"/></NgamsStatus>'
+    archive_there.faults["RETRIEVE", "f"] = answer(400, said)
+    with pytest.raises(Transient, match="cannot read or write its disk"):
+        archive_there.client().retrieve(file, tmp_path / "f")
+
+
 def test_where_queries_are_not_answered_what_status_said_stands(archive_there: Archive) -> None:
     archive_there.faults["QUERY", "nosuch"] = answer(404)
     with pytest.raises(Missing, match="4019"):
@@ -154,6 +163,16 @@ def test_a_resume_that_is_answered_as_http_means_it(archive_there: Archive, tmp_
     archive_there.faults["RETRIEVE", "f"] = answer(206, DATA[2 * MIB :], rest)
     assert archive_there.client().retrieve(file, tmp_path / "f").resumed_from == 2 * MIB
     assert (tmp_path / "f").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("start", ["1", "9" * 6000])
+def test_a_part_that_was_not_asked_for(archive_there: Archive, tmp_path: Path, start: str) -> None:
+    archive_there.put("f", DATA)
+    file = archive_there.client().describe("f")
+    other = {"Content-Range": f"bytes {start}-{len(DATA) - 1}/{len(DATA)}"}
+    archive_there.faults["RETRIEVE", "f"] = answer(206, DATA[1:], other)
+    with pytest.raises(Failed, match="it sent others"):
+        archive_there.client().retrieve(file, tmp_path / "f")
 
 
 def test_what_was_left_is_hashed_again(archive_there: Archive, tmp_path: Path) -> None:

@@ -109,16 +109,17 @@ def test_a_service_that_never_answers(locator_service: Service) -> None:
     assert time.monotonic() - began < 5
 
 
-def test_a_trickle_ends_with_the_time_out(locator_service: Service) -> None:
+@pytest.mark.parametrize(("status", "why"), [(200, "not whole"), (500, "HTTP 500")])
+def test_a_trickle_ends_with_the_time_out(locator_service: Service, status: int, why: str) -> None:
     def trickle(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
+        handler.send_response(status)
         handler.end_headers()
         while not locator_service.over.wait(0.02):
             handler.wfile.write(b" ")
 
     locator_service.answers = [trickle]
     began = time.monotonic()
-    with pytest.raises(Transient, match="not whole"):
+    with pytest.raises(Transient, match=why):
         ask(locator_service, timeout=0.5, rounds=1)
     assert time.monotonic() - began < 5
 

@@ -57,10 +57,18 @@ def test_a_document_without_a_status_is_no_success() -> None:
     assert not read_reply(b"<NgamsStatus/>", "it").succeeded
 
 
-def test_a_file_without_a_size_is_refused() -> None:
-    document = b'<NgamsStatus><DiskStatus><FileStatus FileId="a" FileVersion="1"/></DiskStatus></NgamsStatus>'
+@pytest.mark.parametrize("size", ["", "-1", "1e3", "\u0661", "9" * 6000])
+def test_a_size_that_is_none_is_refused(size: str) -> None:
+    entry = f'<FileStatus FileId="a" FileVersion="1" FileSize="{size}"/>'
     with pytest.raises(Refused, match="file_size"):
-        read_reply(document, "it")
+        read_reply(f"<NgamsStatus><DiskStatus>{entry}</DiskStatus></NgamsStatus>".encode(), "it")
+
+
+@pytest.mark.parametrize("version", ["0", "-1", "9" * 6000])
+def test_a_version_that_is_none_is_refused(version: str) -> None:
+    body = f'[{{"file_id": "a", "file_version": "{version}", "file_size": 1}}]'
+    with pytest.raises(Refused, match="file_version"):
+        read_listing(body.encode(), "a", "it")
 
 
 IDS = st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=1) | st.just("a name with blanks")
@@ -96,7 +104,9 @@ def test_other_files_that_the_pattern_fits_are_not_read() -> None:
     assert read_listing(body, "a_b", "it") == ()
 
 
-@pytest.mark.parametrize("body", [b"[('disk', 'a', 1)]", b"", b"<html/>", b"[1]", b"----\nfile_id\n", b"{}"])
+@pytest.mark.parametrize(
+    "body", [b"[('disk', 'a', 1)]", b"", b"<html/>", b"[1]", b"[" * 100_000, b"----\nfile_id\n", b"{}"]
+)
 def test_what_is_no_listing_is_refused(body: bytes) -> None:
     with pytest.raises(Refused, match="QUERY"):
         read_listing(body, "a", "QUERY")

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 from ngas_archive import MIB, Archive, some_bytes
@@ -21,7 +22,7 @@ from deployments.local.ngas_faults import answer, busy, cut, first, stall
 from deployments.local.ngas_server import serving
 from tasks.abandon import Abandoned, ending
 from tasks.errors import Failed, Missing, Refused, Transient
-from tasks.ngas import Patience, StoredFile
+from tasks.ngas import Checksum, Patience, StoredFile
 from tasks.ngas import connection as connections
 from tasks.ngas.health import HEALTH
 from tasks.ngas.streams import Streams
@@ -352,6 +353,33 @@ def test_chunks_of_a_proxy_are_put_together() -> None:
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
     with answering(saying(chunked)) as raw:
         assert Wire(frozenset(), None, 5).document(raw.address, "STATUS", {}) == b"abcde"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.0 200 OK\r\n\r\n" + DATA,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(DATA), DATA),
+    ],
+    ids=["until the end", "in chunks"],
+)
+def test_a_proxy_that_does_not_say_how_long_it_is(tmp_path: Path, said: bytes) -> None:
+    checksum = Checksum(kind="crc32", value=crc32(DATA))
+    with answering(saying(said)) as raw:
+        file = StoredFile(file_id="f", version=1, size=len(DATA), checksum=checksum, server=raw.address)
+        Archive(tmp_path, raw.address).client().retrieve(file, tmp_path / "f")
+    assert (tmp_path / "f").read_bytes() == DATA
+
+
+@pytest.mark.parametrize(("data", "error"), [(DATA[:-1], "bytes came"), (DATA + b"x", "more than its")])
+def test_what_does_not_say_how_long_it_is_and_is_not_as_long_as_it_should(
+    tmp_path: Path, data: bytes, error: str
+) -> None:
+    with answering(saying(b"HTTP/1.0 200 OK\r\n\r\n" + data)) as raw:
+        file = StoredFile(file_id="f", version=1, size=len(DATA), checksum=None, server=raw.address)
+        with pytest.raises((Transient, Failed), match=error):
+            Archive(tmp_path, raw.address).client(patience=ONCE).retrieve(file, tmp_path / "f")
+    assert not (tmp_path / "f").exists()
 
 
 def test_what_is_stored_compressed_comes_as_it_is_stored(archive_there: Archive, tmp_path: Path) -> None:
