@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
-from environments import PROPRIETARY
+from environments import PROPRIETARY, Environment, MakeEnvironment, own_archive
 
 from blocks.profile import Access, Metadata, Ngas, Processing, Profile
 from deployments.local.ngas_index import Index
-from deployments.local.ngas_server import serving
+from deployments.local.ngas_server import archive, serving
 from deployments.local.observatory.build import Observatory
 from tasks.alma.ids import EntityId
 from tasks.casa.environment import measures_directory
@@ -29,7 +30,17 @@ from tasks.restore.plan import Plan, PlannedBlock
 from tasks.restore.tasks import make_restore_plan
 from tasks.workspace.layout import Area, Tree
 
-__all__ = ["Gathered", "casa_children", "gathered", "original", "repacked", "unwatched"]
+__all__ = [
+    "Gathered",
+    "casa_children",
+    "gathered",
+    "original",
+    "repacked",
+    "republished",
+    "truncated",
+    "truncated_block",
+    "unwatched",
+]
 
 
 def unwatched(step: str) -> None:
@@ -138,6 +149,35 @@ def repacked(archive: Path, folder: Path) -> Iterator[Path]:
     with tarfile.open(archive, "w:gz" if archive.suffix == ".tgz" else "w") as tar:
         for path in sorted(folder.iterdir()):
             tar.add(path, path.name)
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def republished(
+    observatory: Observatory, make_environment: MakeEnvironment, root: Path, file_id: str, content: Path
+) -> Environment:
+    """Make an environment whose archive holds another content, rightly described, as a file's newest version."""
+    copy, database = own_archive(observatory, root / "tampered-ngas"), root / "metadata.sqlite"
+    entry = archive(copy, content, file_id)
+    shutil.copyfile(observatory.folder / "metadata.sqlite", database)
+    with closing(sqlite3.connect(database)) as tables, tables:
+        tables.execute(
+            "UPDATE asa_product_files SET stored_size = ? WHERE ngas_file_id = ?", (entry.file_size, file_id)
+        )
+    return make_environment(archive=copy, access_projects="*", metadata_url=f"sqlite:///{database}")
+
+
+def truncated_block(
+    observatory: Observatory, make_environment: MakeEnvironment, root: Path, name: str
+) -> Environment:
+    """Make an environment whose archive has an execution block with a binary file cut in half."""
+    tar = root / "execution-block.tar"
+    shutil.copyfile(original(observatory, f"{name}.asdm.sdm.tar"), tar)
+    with repacked(tar, root / "asdm") as folder:
+        truncated(sorted(folder.glob("*/ASDMBinary/*"))[3])
+    return republished(observatory, make_environment, root, f"{name}.asdm.sdm.tar", tar)
 
 
 def casa_children(module: str = "tasks.casa.recipes") -> list[psutil.Process]:

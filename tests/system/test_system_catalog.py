@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 from environments import PROPRIETARY, Environment, MakeEnvironment
+from gathered import truncated_block
 from postgresql import USER, Cluster, running
 
+from deployments.local.observatory.build import Observatory
 from tasks.errors import Refused, Transient
 
 BLOCK = "uid___A002_Xc7350a_X1c2"
@@ -130,14 +132,16 @@ def test_a_restore_is_recorded_with_all_that_it_took_and_made(make_environment: 
     assert environment.ppi("history", "--since", "soon").returncode == 2
 
 
-def test_a_refusal_and_a_failure_are_recorded(make_environment: MakeEnvironment) -> None:
+def test_a_refusal_and_a_failure_are_recorded(
+    observatory: Observatory, make_environment: MakeEnvironment, tmp_path: Path
+) -> None:
     refused = make_environment("site-proprietary")
     assert refused.ppi("restore", PROPRIETARY).returncode == Refused.exit_code
     (record,) = history(refused)
     assert (record["state"], record["flow_run"], record["stages"]) == ("refused", None, [])
     assert "proprietary" in record["error"]
 
-    failing = make_environment("site-failing", access_projects="*", casa_timeoutSeconds="1")
+    failing = truncated_block(observatory, make_environment, tmp_path, BLOCK)
     ended = failing.ppi("restore", PROPRIETARY)
     assert ended.returncode == 6
     (record,) = history(failing, "--state", "failed")

@@ -5,19 +5,26 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import sqlite3
 import sys
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
-from environments import PROPRIETARY, Environment, MakeEnvironment, own_archive
-from gathered import Gathered, casa_children, gathered, original, repacked, unwatched
+from environments import PROPRIETARY, Environment, MakeEnvironment
+from gathered import (
+    Gathered,
+    casa_children,
+    gathered,
+    original,
+    repacked,
+    republished,
+    truncated,
+    truncated_block,
+    unwatched,
+)
 
-from deployments.local.ngas_server import archive
 from deployments.local.observatory.build import Observatory
 from tasks.casa import launch, wheels
 from tasks.casa.executor import Watch
@@ -87,10 +94,6 @@ def changed_recipe(monkeypatch: pytest.MonkeyPatch, changed: str) -> None:
 
 def binary(control: Gathered) -> Path:
     return sorted((control.asdm / "ASDMBinary").iterdir())[3]
-
-
-def truncated(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 def test_untampered_it_is_restored_and_proven_equal(control: Gathered) -> None:
@@ -248,20 +251,6 @@ def test_a_calibration_that_fits_nothing_is_no_restore(control: Gathered) -> Non
     assert f"{control.vis} has no CORRECTED_DATA" in reasons(control)
 
 
-def republished(
-    observatory: Observatory, make_environment: MakeEnvironment, root: Path, file_id: str, content: Path
-) -> Environment:
-    """Make an environment whose archive holds another content, rightly described, as a file's newest version."""
-    copy, database = own_archive(observatory, root / "tampered-ngas"), root / "metadata.sqlite"
-    entry = archive(copy, content, file_id)
-    shutil.copyfile(observatory.folder / "metadata.sqlite", database)
-    with closing(sqlite3.connect(database)) as tables, tables:
-        tables.execute(
-            "UPDATE asa_product_files SET stored_size = ? WHERE ngas_file_id = ?", (entry.file_size, file_id)
-        )
-    return make_environment(archive=copy, access_projects="*", metadata_url=f"sqlite:///{database}")
-
-
 def told(environment: Environment, exit_code: int) -> str:
     """Restore what must fail, and return the one line that says why."""
     ended = environment.ppi("restore", PROPRIETARY)
@@ -278,11 +267,7 @@ def told(environment: Environment, exit_code: int) -> str:
 def test_ppi_tells_of_a_truncated_binary_file(
     observatory: Observatory, make_environment: MakeEnvironment, base: Gathered, tmp_path: Path
 ) -> None:
-    tar = tmp_path / "execution-block.tar"
-    shutil.copyfile(original(observatory, f"{base.name}.asdm.sdm.tar"), tar)
-    with repacked(tar, tmp_path / "asdm") as folder:
-        truncated(sorted(folder.glob("*/ASDMBinary/*"))[3])
-    environment = republished(observatory, make_environment, tmp_path, f"{base.name}.asdm.sdm.tar", tar)
+    environment = truncated_block(observatory, make_environment, tmp_path, base.name)
     assert LOST_ROWS in told(environment, Failed.exit_code)
 
 
