@@ -34,6 +34,7 @@ def status(profile: Profile, as_json: bool) -> None:
     of = f" of {limit}" if limit else ""
     amount = f"{size(standing.bytes)}{of} in {_files(standing.entries)}"
     console.print(f"{profile.processing.store_directory}: {amount}")
+    _tell_if_missing(profile)
     console.print(f"  {size(standing.free)} are free on its file system")
     for title, holders in (("at work", standing.at_work), ("in use", standing.users)):
         console.print(_people(title, holders) if holders else f"  nothing is {title}")
@@ -53,6 +54,13 @@ def _as_json(profile: Profile, standing: Standing, open_now: dict[str, int]) -> 
         "in_use": [holder.model_dump(include=who) for holder in standing.users],
         "streams": {server: {"open": now, "limit": most} for server, now in open_now.items()},
     }
+
+
+def _tell_if_missing(profile: Profile) -> None:
+    """Say that there is no store: it may be too early, or the path may be wrong, or not mounted."""
+    folder = profile.processing.store_directory
+    if not folder.is_dir():
+        out().print(f"  {folder} is not there; it is made when the first file is fetched")
 
 
 def _files(number: int) -> str:
@@ -81,6 +89,7 @@ def verify(profile: Profile, as_json: bool) -> int:
     if as_json:
         print_json(found.model_dump())
     else:
+        _tell_if_missing(profile)
         _print_verified(found)
     return Failed.exit_code if found.bad else 0
 
@@ -113,6 +122,7 @@ def prune(profile: Profile, limit: str | None, dry_run: bool, as_json: bool) -> 
     if as_json:
         print_json({**pruned.model_dump(mode="json"), "over": pruned.over, "dry_run": dry_run})
     else:
+        _tell_if_missing(profile)
         _print_pruned(pruned, dry_run)
 
 

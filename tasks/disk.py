@@ -8,16 +8,20 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 from tasks.errors import Failed, Transient
 
 __all__ = [
+    "copy_whole",
     "exclusive",
     "explained",
     "flush",
@@ -25,13 +29,18 @@ __all__ = [
     "is_locked",
     "locked",
     "make_shared",
+    "names_in",
     "remove",
     "settle",
+    "sync_file",
     "sync_folder",
     "write_whole",
 ]
 
 _SHARED: Final = 0o2770
+_NEW: Final = ".new-"
+_PIECE: Final = 1 << 20
+_TAKEN: Final = (errno.EEXIST, errno.ENOTEMPTY)
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _LOOK_SECONDS: Final = 0.25
 """After so long, who holds a lock is working under it, and not only looking at it."""
@@ -49,7 +58,8 @@ def explained(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        place = f" at {error.filename}" if error.filename else ""
+        at = error.filename2 or error.filename
+        place = f" at {at}" if at else ""
         todo = "free some space and run again" if error.errno in _FULL else "check the folder and its owner"
         raise Failed(what, f"{error.strerror or error}{place}", todo) from error
 
@@ -144,24 +154,74 @@ def is_locked(lock: Path) -> bool:
 def make_shared(folder: Path) -> None:
     """Make a folder, and those above it that are missing, for its owner and its group alone, whatever the umask.
 
-    What is made in it later has its group.
+    What is made in it later has its group. It gets its name when it has its rights, so that nobody of the group
+    ever finds it closed.
     """
     if folder.is_dir():
         return
     make_shared(folder.parent)
-    with suppress(FileExistsError):
-        folder.mkdir()
-        folder.chmod(_SHARED)
+    draft = folder.with_name(f"{_NEW}{secrets.token_hex(8)}")
+    draft.mkdir()
+    try:
+        draft.chmod(_SHARED)
+        draft.rename(folder)
+    except OSError as error:
+        draft.rmdir()
+        if error.errno not in _TAKEN:
+            raise
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a small file so that it is there either whole or not at all. One writer at a time."""
+def names_in(folder: Path) -> list[str]:
+    """Return what is in a folder; nothing if it is not there, or is just being made."""
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except PermissionError:
+        if folder.name.startswith(_NEW):
+            return []
+        raise
+
+
+def write_whole(path: Path, data: bytes, mode: int | None = None) -> None:
+    """Write a small file so that it is there either whole or not at all. One writer at a time.
+
+    Parameters
+    ----------
+    mode
+        Its rights; None for those that the umask leaves.
+    """
     draft = path.with_name(f".{path.name}.draft")
+    draft.unlink(missing_ok=True)  # another account may have left it
     with draft.open("wb", buffering=0) as stream:
+        if mode is not None:
+            os.fchmod(stream.fileno(), mode)
         stream.write(data)
         os.fsync(stream.fileno())
     draft.replace(path)
     sync_folder(path.parent)
+
+
+def copy_whole(source: Path, destination: Path, mode: int) -> None:
+    """Copy a file so that the copy is there either whole or not at all; what a killed one left is begun anew."""
+    draft = destination.with_name(f".{sha256(os.fsencode(destination.name)).hexdigest()[:24]}.copy")
+    with locked(draft, wait=True) as descriptor:
+        try:
+            os.fchmod(descriptor, mode | stat.S_IWUSR)  # whoever comes after us has to open it
+            _fill(descriptor, source)
+            draft.replace(destination)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+        os.fchmod(descriptor, mode)
+    sync_folder(destination.parent)
+
+
+def _fill(descriptor: int, source: Path) -> None:
+    os.ftruncate(descriptor, 0)
+    with source.open("rb") as stream, open(descriptor, "wb", buffering=0, closefd=False) as copy:
+        shutil.copyfileobj(stream, copy, _PIECE)
+    os.fsync(descriptor)
 
 
 def settle(source: Path, destination: Path) -> None:
@@ -192,6 +252,11 @@ def remove(tree: Path) -> None:
     if tree.exists():
         tree.rename(doomed)
         shutil.rmtree(doomed)
+
+
+def sync_file(path: Path) -> None:
+    """Bring a file to disk."""
+    _sync(path)
 
 
 def sync_folder(folder: Path) -> None:

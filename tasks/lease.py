@@ -13,21 +13,22 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from tasks.abandon import pause
-from tasks.disk import make_shared
+from tasks.disk import make_shared, names_in
 from tasks.errors import Transient
+from tasks.kin import born, is_gone, machine
 
 __all__ = ["HEARTBEAT_SECONDS", "Claim", "Holder", "Lease", "beating", "holders", "leased", "sweep"]
 
@@ -50,17 +51,24 @@ class Holder(BaseModel):
     """Unlike that of any other lease that ever was."""
     host: str
     machine: str
-    """The running system and the space of its process numbers: elsewhere they mean other processes."""
+    """Where its number means it; see `tasks.kin`."""
     pid: int
     born: int
-    """When the process started, in the kernel's ticks."""
     subject: str
     """What it does, for people."""
 
     @property
     def is_gone(self) -> bool:
         """Whether the process is known to have ended; False also where that cannot be seen from here."""
-        return self.machine == _machine() and _born(self.pid) != self.born
+        return is_gone(self.machine, self.pid, self.born)
+
+    @property
+    def text(self) -> str:
+        """All of it, as the path that its file, a symbolic link, points to: there is nothing at it.
+
+        A name in it that is too long for any file would make an error of looking there.
+        """
+        return "/".join(str(value) for value in self.model_dump().values())
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
@@ -243,6 +251,7 @@ def beating(lease: Lease, heartbeat: float = HEARTBEAT_SECONDS) -> Iterator[Leas
     """Keep a lease alive while the block runs, then release it."""
     _heart.add(lease, heartbeat)
     try:
+        lease.beat()  # a file system that does not take it tells so now, not when others take us for dead
         yield lease
     finally:
         _heart.remove(lease)
@@ -251,30 +260,31 @@ def beating(lease: Lease, heartbeat: float = HEARTBEAT_SECONDS) -> Iterator[Leas
 
 def holders(folder: Path) -> Mapping[str, Holder]:
     """Return who holds what; those known to be dead are left out."""
-    seen = {name: _newest(folder / name) for name in _names(folder)}
+    seen = {name: _newest(folder / name) for name in names_in(folder)}
     return {name: each.holder for name, each in seen.items() if each and each.holder and not each.is_over}
 
 
-def sweep(folder: Path) -> None:
-    """Remove what the dead have left: those of this host, and those of whom nobody has heard for a day."""
-    for name in _names(folder):
-        seen = _newest(folder / name)
-        if seen is None:
-            _tidy(folder / name)
-        elif seen.is_over and (lease := Claim(folder, name, "clearing away").attempt()):
-            lease.release()
+def sweep(folder: Path, names: Iterable[str] | None = None) -> list[str]:
+    """Remove what the dead have left, of all or under certain names, and return the names of what was there.
+
+    The dead are those of this host, and those of whom nobody has heard for a day.
+    """
+    return [name for name in (names_in(folder) if names is None else names) if _is_swept(folder, name)]
 
 
-def _names(folder: Path) -> list[str]:
-    try:
-        return sorted(path.name for path in folder.iterdir())
-    except FileNotFoundError:
-        return []
+def _is_swept(folder: Path, name: str) -> bool:
+    seen = _newest(folder / name)
+    if seen is None:
+        _tidy(folder / name)
+    elif seen.is_over and (lease := Claim(folder, name, "clearing away").attempt()):
+        lease.release()
+        return True
+    return False
 
 
 def _newest(place: Path) -> _Seen | None:
     """Return the newest generation; one that goes away meanwhile is looked for again."""
-    while generations := [int(name) for name in _names(place) if name.isdecimal()]:
+    while generations := [int(name) for name in names_in(place) if name.isdecimal()]:
         path = place / str(max(generations))
         with suppress(FileNotFoundError):
             return _look(path)
@@ -287,17 +297,18 @@ def _look(path: Path) -> _Seen:
 
 def _read(path: Path) -> Holder | None:
     try:
-        return Holder.model_validate_json(os.readlink(path))  # noqa: PTH115 - a `Path` would change the text
+        values = os.readlink(path).split("/", len(Holder.model_fields) - 1)  # noqa: PTH115 - a `Path` changes it
+        return Holder.model_validate(dict(zip(Holder.model_fields, values, strict=True)))
     except FileNotFoundError:
         raise
-    except (OSError, ValidationError):
+    except (OSError, ValueError):
         return None  # none of ours
 
 
 def _make(path: Path, holder: Holder) -> bool:
     try:
         make_shared(path.parent)
-        path.symlink_to(holder.model_dump_json())
+        path.symlink_to(holder.text)
     except (FileExistsError, FileNotFoundError):
         return False  # somebody was faster; or the last holder has just tidied up
     return True
@@ -308,7 +319,7 @@ def _remains(path: Path, before: _Seen | None) -> list[Path] | None:
 
     Whoever makes a file looks after that: so of two that make one each at the same time, one sees the other.
     """
-    names = set(_names(path.parent))
+    names = set(names_in(path.parent))
     others = sorted(path.with_name(name) for name in names - {path.name})
     if path.name not in names or (others and (before is None or str(before.generation) not in names)):
         return None
@@ -335,30 +346,11 @@ def _ourselves(subject: str) -> Holder:
     return Holder(
         token=uuid4().hex,
         host=os.uname().nodename,
-        machine=_machine(),
+        machine=machine(),
         pid=pid,
-        born=_born(pid) or 0,
-        subject=subject[:_LONGEST_SUBJECT],
+        born=born(pid) or 0,
+        subject=re.sub(r"[^ -~]", "?", subject)[:_LONGEST_SUBJECT],
     )
-
-
-@cache
-def _machine() -> str:
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
-
-
-def _born(pid: int) -> int | None:
-    """Return when a process started; None when there is none, or only what its parent has not asked for.
-
-    Of one that was killed the first thread may have ended while another is still in a call of the kernel's.
-    """
-    try:
-        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    threads = int(rest[16])
-    return None if state in "ZX" and threads <= 1 else int(rest[18])
 
 
 class _Heart:
@@ -396,3 +388,4 @@ class _Heart:
 
 
 _heart = _Heart()
+os.register_at_fork(after_in_child=lambda: vars(_heart).update(vars(_Heart())))  # a child holds nothing

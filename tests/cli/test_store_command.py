@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -123,3 +124,12 @@ def test_verify_names_what_is_wrong_and_exits_with_six(root: Path) -> None:
     assert "mine is not the store's" in ran.stdout
     again = read("verify")
     assert (again["files"], again["bad"], again["strays"]) == (2, [], ["mine"])
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["verify"], ["prune", "--limit", "1 GB"]])
+def test_a_store_that_is_not_there_is_told(root: Path, arguments: list[str]) -> None:
+    shutil.rmtree(root)
+    ran = ppi(*arguments)
+    assert ran.exit_code == 0
+    assert f"{root} is not there" in ran.stdout.replace("\n", " ")
+    assert not root.exists()

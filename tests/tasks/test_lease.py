@@ -41,7 +41,7 @@ def put(folder: Path, holder: Holder | None, generation: int = 1) -> Path:
     path = folder / "x" / str(generation)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-    path.symlink_to(holder.model_dump_json() if holder else "?")
+    path.symlink_to(holder.text if holder else "?")
     return path
 
 
@@ -329,3 +329,39 @@ def test_who_comes_late_to_a_dead_one_takes_nothing_from_who_holds_it_by_then(tm
         assert lease_module._remains(late, before) is None
         late.unlink()
         assert holder.is_held()
+
+
+def test_who_looks_where_it_points_to_finds_nothing(tmp_path: Path) -> None:
+    with leased(tmp_path, "x", "fetching a/very\n\0 long name \N{SNOWMAN} " + 50 * "name "):
+        (path,) = (tmp_path / "x").iterdir()
+        assert not path.exists()
+        assert holders(tmp_path)["x"].subject.startswith("fetching a/very?? long name ? name ")
+
+
+def test_a_process_that_the_system_hides_is_not_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ``hidepid`` nobody sees the processes of other accounts, but that they are there."""
+
+    def forbid(pid: int, signal: int) -> None:
+        raise PermissionError
+
+    hidden = lease_module._ourselves("its work").model_copy(update={"pid": 2**22 + 1})
+    assert hidden.is_gone
+    monkeypatch.setattr(os, "kill", forbid)
+    assert not hidden.is_gone
+
+
+def test_a_child_does_not_keep_alive_what_its_parent_holds(tmp_path: Path) -> None:
+    with leased(tmp_path, "x", "our work", heartbeat=BEAT):
+        child = os.fork()
+        if child == 0:
+            with leased(tmp_path, "y", "its work", heartbeat=BEAT):
+                names = [lease._path.parent.name for lease in lease_module._heart._leases]
+                os._exit(0 if names == ["y"] else 1)
+        assert os.waitpid(child, 0)[1] == 0
+    sweep(tmp_path)
+
+
+def test_what_is_swept_can_be_chosen(tmp_path: Path) -> None:
+    with dead_process(tmp_path):
+        assert sweep(tmp_path, ["y"]) == []
+        assert sweep(tmp_path, ["x", "y"]) == ["x"]

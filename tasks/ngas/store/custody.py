@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
+from tasks.disk import names_in
 from tasks.lease import Claim, Holder, Lease, beating, holders, leased, sweep
 from tasks.ngas.store.entry import Entry
 
@@ -28,7 +29,7 @@ class Custody:
     """
 
     def __init__(self, root: Path) -> None:
-        self._leases, self._holds = root / ".leases", root / ".holds"
+        self._leases, self._holds, self._streams = root / ".leases", root / ".holds", root / ".streams"
 
     @contextmanager
     def alone(self, entry: Entry, subject: str, on_wait: Callable[[Holder], None]) -> Iterator[Lease]:
@@ -64,18 +65,29 @@ class Custody:
         """Whether somebody who lives has an entry alone."""
         return (self._leases / entry.key).exists() and entry.key in holders(self._leases)
 
-    def forget_the_dead(self, entry: Entry) -> None:
-        """Remove the lease that one who died has left on an entry; a cheap look if there is none."""
-        if (self._leases / entry.key).exists():
-            with self.alone_at_once(entry, "clearing away"):
-                pass
+    def forget_the_dead(self, entry: Entry) -> bool:
+        """Remove what one who died has left on and in a complete entry; a cheap look if there is nothing."""
+        if not (entry.is_untidy or (self._leases / entry.key).exists()):
+            return False
+        with self.alone_at_once(entry, "clearing away") as lease:
+            if lease and entry.is_untidy:
+                entry.tidy()
+            return lease is not None
 
-    def sweep(self) -> None:
-        """Remove what the dead have left on any entry."""
-        sweep(self._leases)
+    def sweep(self) -> set[str]:
+        """Remove what the dead have left on any entry; return the parts of the store where they had one alone."""
+        swept = sweep(self._leases)
+        sweep(self._streams)
         for uses in self._uses():
             sweep(uses)
             _tidy(uses)
+        return {key[:2] for key in swept}
+
+    @contextmanager
+    def pruning(self) -> Iterator[None]:
+        """Be the only one that makes room: two at once would make it twice."""
+        with leased(self._leases, "pruning", "pruning the store"):
+            yield
 
     def at_work(self) -> list[Holder]:
         """Return who has entries alone."""
@@ -86,10 +98,7 @@ class Custody:
         return [holder for uses in self._uses() for holder in holders(uses).values()]
 
     def _uses(self) -> list[Path]:
-        try:
-            return sorted(self._holds.iterdir())
-        except FileNotFoundError:
-            return []
+        return [self._holds / key for key in names_in(self._holds)]
 
 
 def _tidy(folder: Path) -> None:

@@ -19,20 +19,22 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tasks.disk import make_shared, write_whole
+from tasks.disk import make_shared, sync_file, write_whole
 from tasks.lease import Holder
 from tasks.ngas.checksum import Checksum, checksum_of
 from tasks.ngas.model import StoredFile
 
-__all__ = ["READ_ONLY", "Count", "Entry", "Record", "entries_in", "shards"]
+__all__ = ["LEVELS", "READ_ONLY", "Count", "Entry", "Record", "entries_in", "shards"]
 
 READ_ONLY: Final = 0o440
 """Of contents: what is in the archive may be proprietary."""
-_TOUCHABLE: Final = 0o660
-"""Of records, whose time of change every account of the site sets."""
+_OF_THE_GROUP: Final = 0o660
+"""Of records and the like, which every account of the site goes on with."""
 _TOUCH_SECONDS: Final = 3600
 _HEX: Final = re.compile(r"[0-9a-f]{2}")
 _FOLDER: Final = re.compile(r"[0-9a-f]{20}-\d+-[A-Za-z0-9._-]*")
+LEVELS: Final = (_HEX, _HEX, _FOLDER)
+"""The names of the folders that lead to an entry, its own included."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,14 @@ class Entry:
 
     def description(self) -> Record | None:
         """Return what its content is said to be while no record vouches for it."""
-        return _read(self._description)
+        with suppress(PermissionError):  # another account was killed before it gave it its rights
+            return _read(self._description)
+        return None
+
+    @property
+    def is_untidy(self) -> bool:
+        """Whether a record vouches for the content, and who wrote it was killed before it had removed the rest."""
+        return self._description.exists() and self.record_path.exists()
 
     def count(self) -> Count:
         """Return what it adds to the store."""
@@ -175,11 +184,14 @@ class Entry:
 
     def vouch(self, record: Record) -> None:
         """Write the record, and remove all else that it took to get there."""
-        write_whole(self.record_path, record.model_dump_json().encode())
-        self.record_path.chmod(_TOUCHABLE)
-        for path in self.folder.iterdir():
-            if path not in (self.content, self.record_path):
-                path.unlink(missing_ok=True)
+        write_whole(self.record_path, record.model_dump_json().encode(), _OF_THE_GROUP)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Remove all but the content and its record; the description last, as it shows that more may be left."""
+        lasting = (self.content, self.record_path, self._description)
+        for path in (*(each for each in self.folder.iterdir() if each not in lasting), self._description):
+            path.unlink(missing_ok=True)
 
     @property
     def is_withdrawn(self) -> bool:
@@ -199,6 +211,7 @@ class Entry:
         """Forget what the content is, and remove it."""
         for path in (self.record_path, self._description, self.content):
             path.unlink(missing_ok=True)
+        self.drop_if_empty()
 
     def drop_if_empty(self) -> None:
         """Remove the folder if there is nothing in it to go on with."""
@@ -215,8 +228,8 @@ class Entry:
         make_shared(self.folder)
         self._take_up()
         mark = self.folder / f"writer-{holder.token}"
-        mark.write_text(holder.model_dump_json())
-        self._description.write_text(Record.of(file).model_dump_json())
+        _write(mark, holder)
+        _write(self._description, Record.of(file))
         try:
             yield
         finally:
@@ -259,18 +272,28 @@ def _read(path: Path) -> Record | None:
         return None
 
 
+def _write(path: Path, what: BaseModel) -> None:
+    """Write a note for a while, whoever has left one there."""
+    path.unlink(missing_ok=True)
+    with path.open("x") as stream:
+        os.fchmod(stream.fileno(), _OF_THE_GROUP)
+        stream.write(what.model_dump_json())
+
+
 def _is_gone(writer: Path) -> bool:
     try:
         return Holder.model_validate_json(writer.read_bytes()).is_gone
-    except (FileNotFoundError, ValidationError):
+    except (FileNotFoundError, PermissionError, ValidationError):
         return False
 
 
 def _renew(path: Path) -> None:
     """Put a copy in a file's place; one that we may not read goes."""
     draft = path.with_name(f".ngas-{path.name}.copy")
+    draft.unlink(missing_ok=True)
     try:
         shutil.copyfile(path, draft)
+        sync_file(draft)
         draft.replace(path)
     except PermissionError:
         path.unlink()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -18,7 +18,7 @@ from tasks.ngas.store.custody import Custody
 from tasks.ngas.store.entry import Count, Entry, Record, entries_in, shards
 from tasks.ngas.store.tally import Tally
 
-__all__ = ["Kept", "Pruned", "Reason", "Removed", "prune"]
+__all__ = ["Kept", "Pruned", "Reason", "Removed", "empty_trash", "prune"]
 
 Reason = Literal["being fetched", "in use", "linked"]
 """Why something stays: somebody fetches it, or uses it, or it has a name in a workspace too, and frees nothing."""
@@ -76,7 +76,7 @@ class _Seen(NamedTuple):
 
 
 def prune(root: Path, limit: int, *, dry_run: bool, on_entry: Callable[[], None]) -> Pruned:
-    """Remove what was not used for longest until the store is within its limit.
+    """Remove what was not used for longest until the store is within its limit; wait for another who does so.
 
     Parameters
     ----------
@@ -87,7 +87,11 @@ def prune(root: Path, limit: int, *, dry_run: bool, on_entry: Callable[[], None]
     on_entry
         Called for each entry that was looked at.
     """
-    pruning = _Pruning(root, dry_run)
+    with nullcontext() if dry_run or not root.is_dir() else Custody(root).pruning():
+        return _pruned(_Pruning(root, dry_run), limit, on_entry)
+
+
+def _pruned(pruning: _Pruning, limit: int, on_entry: Callable[[], None]) -> Pruned:
     pruning.clear_away()
     seen = sorted(pruning.look(on_entry))
     before = after = sum(each.bytes for each in seen)
@@ -106,6 +110,16 @@ def prune(root: Path, limit: int, *, dry_run: bool, on_entry: Callable[[], None]
     return Pruned(limit=limit, before=before, after=after, removed=tuple(removed), kept=tuple(summed))
 
 
+def empty_trash(root: Path) -> None:
+    """Remove what somebody died over removing."""
+    for left in _trash(root).glob("*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _trash(root: Path) -> Path:
+    return root / ".trash"
+
+
 class _Pruning:
     """One pass over a store.
 
@@ -119,13 +133,12 @@ class _Pruning:
 
     def __init__(self, root: Path, dry_run: bool) -> None:
         self._root, self._dry_run = root, dry_run
-        self._custody, self._tally, self._trash = Custody(root), Tally(root), root / ".trash"
+        self._custody, self._tally = Custody(root), Tally(root)
 
     def clear_away(self) -> None:
         """Remove what the dead have left, and what one before us had not quite removed."""
         self._custody.sweep()
-        for left in self._trash.glob("*"):
-            shutil.rmtree(left, ignore_errors=True)
+        empty_trash(self._root)
 
     def look(self, on_entry: Callable[[], None]) -> Iterator[_Seen]:
         """Look at all entries; the accounts are set right by the way."""
@@ -145,7 +158,8 @@ class _Pruning:
         with suppress(FileNotFoundError), os.scandir(entry.folder) as paths:
             found = {path.name: path.stat(follow_symlinks=False) for path in paths}
             record, content = found.get(entry.record_path.name), found.get(entry.content.name)
-            used = record.st_mtime if record else max((each.st_mtime for each in found.values()), default=0.0)
+            times = [each.st_mtime for each in found.values()] or [entry.folder.stat().st_mtime]
+            used = record.st_mtime if record else max(times)
             linked = content is not None and content.st_nlink > 1
             place = str(entry.folder.relative_to(self._root))
             return _Seen(used, sum(each.st_size for each in found.values()), linked, place)
@@ -180,8 +194,8 @@ class _Pruning:
 
     def _take_away(self, entry: Entry) -> Reason | None:
         """Take an entry out of service, then look whether it is used: who begins to use it looks the other way."""
-        doomed = self._trash / uuid4().hex
-        make_shared(self._trash)
+        doomed = _trash(self._root) / uuid4().hex
+        make_shared(doomed.parent)
         with self._tally.changing(entry):
             had_record = entry.record_path.exists()
             if had_record:

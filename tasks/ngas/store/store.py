@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
 import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache, partial
@@ -13,14 +13,14 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.disk import explained
+from tasks.disk import copy_whole, explained
 from tasks.errors import Failed, PpiError, Transient
 from tasks.lease import Holder, Lease
 from tasks.ngas.client import NgasClient
 from tasks.ngas.model import StoredFile, Transfer
 from tasks.ngas.store.custody import Custody
-from tasks.ngas.store.entry import READ_ONLY, Entry, Record
-from tasks.ngas.store.prune import Pruned, prune
+from tasks.ngas.store.entry import READ_ONLY, Entry, Record, shards
+from tasks.ngas.store.prune import Pruned, empty_trash, prune
 from tasks.ngas.store.status import Standing, standing
 from tasks.ngas.store.tally import Tally
 from tasks.ngas.store.verify import Verified, verify
@@ -108,14 +108,14 @@ class Store:
         Failed
             The destination cannot be written.
         """
-        draft = destination.with_name(f".ngas-{secrets.token_hex(8)}.link")
         with explained(f"{held.file} cannot be placed at {destination}"):
             destination.parent.mkdir(parents=True, exist_ok=True)
             try:
-                _link_or_copy(held.path, draft)
-                draft.replace(destination)
-            finally:
-                draft.unlink(missing_ok=True)
+                _link(held.path, destination)
+            except OSError as error:
+                if error.errno not in _NO_LINK:
+                    raise
+                copy_whole(held.path, destination, READ_ONLY)
 
     def status(self) -> Standing:
         """Say how much there is and who has what in hand, however large the store is."""
@@ -135,7 +135,8 @@ class Store:
     def _brought(self, entry: Entry, file: StoredFile, fetch: Callable[[], Transfer]) -> Transfer | None:
         """Make sure that the file is there; say how it came, if it came now."""
         if entry.vouches_for(file):
-            self._custody.forget_the_dead(entry)
+            if self._custody.forget_the_dead(entry):
+                self._tally.forget_the_dead(entry.shard)
             entry.touch()
             return None
         for _ in range(_MOST_LOSSES):
@@ -153,6 +154,7 @@ class Store:
         self, entry: Entry, file: StoredFile, fetch: Callable[[], Transfer], lease: Lease
     ) -> Transfer | None:
         """Prove or fetch the content; nobody else does meanwhile."""
+        self._tally.forget_the_dead(entry.shard)
         if entry.is_withdrawn:
             with self._tally.changing(entry):
                 entry.put_back()
@@ -184,18 +186,24 @@ class Store:
 @cache
 def _clear_away(root: Path) -> None:
     """Remove what dead processes have left; once a process, which is as often as one can have died before it."""
-    Custody(root).sweep()
+    empty_trash(root)
+    for shard in Custody(root).sweep().intersection(shards(root)):
+        Tally(root).forget_the_dead(shard)
 
 
 def _tell_waiting(holder: Holder) -> None:
     note(f"waiting: {holder} is {holder.subject.partition(' ')[0]} it")
 
 
-def _link_or_copy(source: Path, destination: Path) -> None:
+def _link(source: Path, destination: Path) -> None:
     try:
         destination.hardlink_to(source)
-    except OSError as error:
-        if error.errno not in _NO_LINK:
-            raise
-        shutil.copyfile(source, destination)
-        destination.chmod(READ_ONLY)
+    except FileExistsError:
+        if os.path.samestat(source.stat(), destination.lstat()):
+            return
+        draft = destination.with_name(f".ngas-{secrets.token_hex(8)}.link")
+        draft.hardlink_to(source)
+        try:
+            draft.replace(destination)
+        finally:
+            draft.unlink(missing_ok=True)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from tasks.disk import make_shared, sync_folder
-from tasks.lease import Holder, holders, leased, sweep
+from tasks.disk import make_shared, names_in, sync_folder
+from tasks.lease import Claim, Holder, Lease, holders, sweep
 from tasks.ngas.store.entry import Count, Entry, entries_in
 
 __all__ = ["Tally"]
@@ -49,14 +49,20 @@ class Tally:
     def changing(self, entry: Entry) -> Iterator[None]:
         """Keep account while an entry's record is written or taken away by the block; one at a time an entry."""
         part, mark = self._part(entry.shard), f"m{uuid4().hex[:12]}"
-        if _newest(part).count is None:
-            self.count(entry.shard)
-        with leased(part, mark, f"recording {entry.folder.name}"):
-            before = entry.count()
-            try:
-                yield
-            finally:
-                _settle(part, mark, entry.count().plus(before, -1))
+        self.forget_the_dead(entry.shard)
+        lease = _marked(part, mark, f"recording {entry.folder.name}")
+        before = entry.count()
+        try:
+            yield
+        finally:
+            _settle(part, mark, entry.count().plus(before, -1))
+            lease.release()
+
+    def forget_the_dead(self, shard: str) -> None:
+        """Count a part anew if nobody knows it, or one who died has left it in doubt; a cheap look otherwise."""
+        part = self._part(shard)
+        if _newest(part).count is None or None in _marks(part).values():
+            self.count(shard)
 
     def count(self, shard: str) -> Count:
         """Return what a part holds, counted anew if that is in doubt."""
@@ -80,23 +86,23 @@ class Tally:
             count = count.plus(each)
         is_quiet = not any(marks.values()) and _marks(part).keys() == marks.keys()
         if is_quiet and _publish(part, _Account(account.generation + 1, count)):
-            sweep(part)
+            sweep(part, marks)
         return count
 
     def _part(self, shard: str) -> Path:
         return self._root / ".tally" / shard
 
 
-def _names(part: Path) -> list[str]:
-    try:
-        return [path.name for path in part.iterdir()]
-    except FileNotFoundError:
-        return []
+def _marked(part: Path, mark: str, subject: str) -> Lease:
+    """Put a part in doubt. If its account cannot be set right, it stays so: the mark ends with its process."""
+    while not (lease := Claim(part, mark, subject).attempt()):
+        pass  # somebody tidied its folder away before it was in it
+    return lease
 
 
 def _marks(part: Path) -> Mapping[str, Holder | None]:
     """Return the marks of a part, with who made them; None for the dead."""
-    names = [name for name in _names(part) if not name.isdecimal()]
+    names = [name for name in names_in(part) if not name.isdecimal()]
     living = holders(part) if names else {}
     return {name: living.get(name) for name in names}
 
@@ -115,7 +121,7 @@ def _newest(part: Path) -> _Account:
 
 
 def _generations(part: Path) -> list[int]:
-    return [int(name) for name in _names(part) if name.isdecimal()]
+    return [int(name) for name in names_in(part) if name.isdecimal()]
 
 
 def _settle(part: Path, mark: str, gain: Count) -> None:

@@ -6,6 +6,8 @@ linked to keeps the wrong bytes, and that is said.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -15,9 +17,10 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from tasks.abandon import ending, require_wanted
+from tasks.disk import names_in
 from tasks.ngas.checksum import CHUNK, Checksum, Kind, Running
 from tasks.ngas.store.custody import Custody
-from tasks.ngas.store.entry import Entry, Record, entries_in, shards
+from tasks.ngas.store.entry import LEVELS, Entry, Record, entries_in, shards
 from tasks.ngas.store.tally import Tally
 from tasks.progress import Item, OnBytes
 
@@ -26,8 +29,10 @@ __all__ = ["STAGE", "Bad", "Verified", "verify"]
 STAGE: Final = "verify"
 """The stage of the events that are told."""
 _THREADS: Final = 3
-_KNOWN: Final = frozenset({".leases", ".holds", ".streams", ".tally", ".trash"})
-_PARTS: Final = frozenset({"content", "record.json", "description.json"})
+_OURS: Final = re.compile(
+    r"\.(leases|holds|streams|tally|trash)|content|record\.json|description\.json"  # to stay, or for a while
+    r"|\.(ngas-|new-|record\.json).*|writer-.*"
+)
 
 
 class Bad(BaseModel):
@@ -70,7 +75,7 @@ class Verified(BaseModel):
 def verify(root: Path) -> Verified:
     """Read everything, in several threads; what is bad is taken out of service."""
     Custody(root).sweep()
-    found = Verified(strays=tuple(_strays(root)))
+    found = Verified(strays=tuple(str(path.relative_to(root)) for path in _strays(root)))
     with Item(STAGE, "all contents") as item, ThreadPoolExecutor(_THREADS, "verify") as pool, ending():
         checking = _Checking(root, item)
         for shard in shards(root):
@@ -107,7 +112,10 @@ class _Checking:
         wrong = self._wrong(entry, record)
         if not wrong and record.fits(entry.content):
             return Verified(files=1, bytes=record.size)
-        return self._corrected(entry, record, wrong)
+        with self._custody.alone_at_once(entry, f"checking {record.file}") as lease:
+            if lease is None or entry.record() != record:
+                return Verified()  # it is just being mended, or removed
+            return self._corrected(entry, record, wrong)
 
     def _wrong(self, entry: Entry, record: Record) -> str:
         """Say what is wrong with a content; nothing if it is the file."""
@@ -136,15 +144,12 @@ class _Checking:
 
     def _corrected(self, entry: Entry, before: Record, wrong: str) -> Verified:
         """Take a wrong content out of service, or let a record say when a right one was last changed."""
-        with self._custody.alone_at_once(entry, f"checking {before.file}") as lease:
-            if lease is None or entry.record() != before:
-                return Verified()  # it is just being mended, or removed
-            if wrong:
-                bad = _bad(entry, before, wrong)
-                with self._tally.changing(entry):
-                    entry.disown()
-                return Verified(files=1, bytes=before.size, bad=(bad,))
+        if not wrong:
             return self._settled_alone(entry, before)
+        bad = _bad(entry, before, wrong)
+        with self._tally.changing(entry):
+            entry.disown()
+        return Verified(files=1, bytes=before.size, bad=(bad,))
 
     def _settled(self, entry: Entry) -> Verified:
         """Prove what has no record, or remove it; a part of a file stays, to be gone on with."""
@@ -157,10 +162,11 @@ class _Checking:
         if not entry.content.exists():
             entry.drop_if_empty()
             return Verified()
-        if entry.is_withdrawn:
+        if said and entry.is_withdrawn:
             with self._tally.changing(entry):
                 entry.put_back()
-            return self.check(entry)
+            wrong = self._wrong(entry, said)
+            return self._corrected(entry, said, wrong) if wrong else Verified(files=1, bytes=said.size)
         is_its = said is not None and Entry.of(self._root, said.file).folder == entry.folder
         proven = entry.proof(said.file, has_just_come=False) if said and is_its else None
         with self._tally.changing(entry):
@@ -180,22 +186,10 @@ def _bad(entry: Entry, record: Record, wrong: str) -> Bad:
     return Bad(file=str(record.file), wrong=wrong, todo=todo)
 
 
-def _strays(root: Path) -> Iterator[str]:
-    """Find what is not the store's."""
-    known = {root / name for name in _KNOWN} | {root / shard for shard in shards(root)}
-    yield from _others(root, root, known)
-    for shard in shards(root):
-        folders = {entry.folder for entry in entries_in(root, shard)}
-        leaves = {folder.parent for folder in folders}
-        yield from _others(root, root / shard, leaves)
-        for leaf in leaves:
-            yield from _others(root, leaf, folders)
-        for folder in folders:
-            yield from _others(root, folder, {folder / name for name in _PARTS})
-
-
-def _others(root: Path, folder: Path, known: set[Path]) -> Iterator[str]:
-    with suppress(FileNotFoundError):
-        for path in folder.iterdir():
-            if path not in known and not path.name.startswith((".ngas-", ".record.json", "writer-")):
-                yield str(path.relative_to(root))
+def _strays(folder: Path, levels: tuple[re.Pattern[str], ...] = LEVELS) -> Iterator[Path]:
+    """Find what is not the store's; by its name, as others may be making and removing entries."""
+    for path in map(folder.joinpath, names_in(folder)):
+        if levels and levels[0].fullmatch(path.name) and path.is_dir():
+            yield from _strays(path, levels[1:])
+        elif not _OURS.fullmatch(path.name) and os.path.lexists(path):
+            yield path

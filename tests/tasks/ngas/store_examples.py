@@ -68,7 +68,7 @@ def content_of(name: str, size: int) -> bytes:
 
 def left_over(root: Path) -> list[str]:
     """What is there besides entries that are complete, and accounts."""
-    places = [root / name for name in (".leases", ".holds", ".trash")]
+    places = [root / name for name in (".leases", ".holds", ".streams", ".trash")]
     marks = [path for path in (root / ".tally").glob("*/*") if not path.name.isdecimal()]
     parts = [path for path in root.glob("??/??/*/*") if path.name not in ("content", "record.json")]
     return [str(path) for path in (*(each for place in places for each in place.glob("*")), *marks, *parts)]

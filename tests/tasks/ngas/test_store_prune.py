@@ -8,14 +8,15 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from store_examples import Filled, left_over
 
-from tasks import lease
+from tasks import kin
 from tasks.lease import Holder, leased
-from tasks.ngas.store import Kept
+from tasks.ngas.store import Kept, store
 from tasks.ngas.store.entry import Entry
 
 
@@ -114,10 +115,10 @@ def test_what_one_who_was_killed_had_begun_to_remove_is_found_as_good_as_before(
 
 def test_trash_and_marks_of_the_dead_are_swept(filled: Filled) -> None:
     entry = filled.put("a")
-    dead = Holder(token="t", host="here", machine=lease._machine(), pid=2**22 + 1, born=1, subject="x")
+    dead = Holder(token="t", host="here", machine=kin.machine(), pid=2**22 + 1, born=1, subject="x")
     for place in (filled.root / ".leases" / entry.key, filled.root / ".holds" / entry.key / "u"):
         place.mkdir(parents=True)
-        (place / "1").symlink_to(dead.model_dump_json())
+        (place / "1").symlink_to(dead.text)
     (filled.root / ".trash" / "x" / "y").mkdir(parents=True)
     assert filled.store.prune(10**9).removed == ()
     assert left_over(filled.root) == []
@@ -127,8 +128,8 @@ def test_a_lease_of_the_dead_on_what_is_there_goes_when_it_is_used(filled: Fille
     entry = filled.put("a")
     place = filled.root / ".leases" / entry.key
     place.mkdir()
-    dead = Holder(token="t", host="here", machine=lease._machine(), pid=2**22 + 1, born=1, subject="x")
-    (place / "1").symlink_to(dead.model_dump_json())
+    dead = Holder(token="t", host="here", machine=kin.machine(), pid=2**22 + 1, born=1, subject="x")
+    (place / "1").symlink_to(dead.text)
     filled.use(filled.file("a"))
     assert not place.exists()
 
@@ -198,3 +199,33 @@ def test_a_store_that_is_not_there_has_nothing_to_prune(filled: Filled) -> None:
     assert filled.store.prune(0).removed == ()
     assert filled.store.status().entries == 0
     assert not filled.root.exists()
+
+
+def test_of_several_that_prune_at_once_none_makes_room_twice(filled: Filled) -> None:
+    entries = [filled.put(f"f{number}", hours_ago=number) for number in range(40)]
+    limit = sum(map(disk_of, entries[:20]))
+    with ThreadPoolExecutor(4) as pool:
+        pruned = list(pool.map(lambda _: filled.store.prune(limit), range(4)))
+    assert sorted(len(each.removed) for each in pruned) == [0, 0, 0, 20]
+    assert filled.store.status().entries == 20
+
+
+def test_what_is_left_of_removing_goes_with_the_next_run(filled: Filled) -> None:
+    entry = filled.put("a")
+    (filled.root / ".trash").mkdir()
+    entry.folder.rename(filled.root / ".trash" / "x")
+    store._clear_away.cache_clear()
+    filled.use(filled.file("b"))
+    assert list((filled.root / ".trash").iterdir()) == []
+
+
+def test_what_verifying_took_out_of_service_leaves_nothing_to_prune(filled: Filled) -> None:
+    filled.put("a").content.unlink()
+    filled.store.verify()
+    assert filled.store.prune(-1).removed == ()
+
+
+def test_an_empty_folder_is_as_old_as_it_is(filled: Filled) -> None:
+    filled.entry(filled.file("a")).folder.mkdir(parents=True)
+    (removed,) = filled.store.prune(-1).removed
+    assert time.time() - removed.used.timestamp() < 60

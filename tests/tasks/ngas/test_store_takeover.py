@@ -16,7 +16,7 @@ import pytest
 from ngas_archive import MIB, Archive, some_bytes
 
 from deployments.local.ngas_faults import first, stall
-from tasks import lease
+from tasks import kin, lease
 from tasks.errors import Transient
 from tasks.lease import Holder
 from tasks.ngas import Patience, Store, StoredFile, Transfer
@@ -59,7 +59,7 @@ def root(tmp_path: Path) -> Path:
 def take(root: Path, file: StoredFile, holder: Holder = ELSEWHERE, generation: int = 1) -> Path:
     path = root / ".leases" / Entry.of(root, file).key / str(generation)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.symlink_to(holder.model_dump_json())
+    path.symlink_to(holder.text)
     return path
 
 
@@ -119,7 +119,7 @@ def test_what_the_dead_have_left_is_gone_on_with_as_it_is(
 ) -> None:
     entry = Entry.of(root, file)
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        holder = lease._ourselves("x").model_copy(update={"pid": process.pid, "born": lease._born(process.pid)})
+        holder = lease._ourselves("x").model_copy(update={"pid": process.pid, "born": kin.born(process.pid)})
     partial = left_by(entry, holder, file, archive_there)
     before = partial.stat().st_ino
     with Store(root).using(archive_there.client(), file) as held:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -21,9 +22,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from store_examples import Filled, content_of
 
-from tasks.lease import leased
+from tasks import kin
+from tasks.lease import Holder, leased
+from tasks.ngas.store import tally as tally_module
 from tasks.ngas.store.entry import Count, Entry, entries_in, shards
 from tasks.ngas.store.tally import Tally
+
+DEAD = Holder(token="t", host="here", machine=kin.machine(), pid=2**22 + 1, born=1, subject="recording a")
 
 
 @pytest.fixture
@@ -120,6 +125,49 @@ def test_a_part_that_is_changed_while_it_is_counted_stays_in_doubt(tmp_path: Pat
         assert [path.name for path in part.iterdir()] == ["m1"]
     assert tally.count("aa") == Count()
     assert [path.name for path in part.iterdir()] == ["1"]
+
+
+def test_a_change_that_could_not_be_counted_leaves_doubt(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with Ctrl-C, or a quota, after the record was written and before the account was."""
+    entry = filled.put("a")
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(tally_module, "_settle", interrupt)
+        with Tally(filled.root).changing(entry):
+            entry.withdraw()
+    assert told(filled.root) == Count()
+
+
+def test_who_dies_just_after_a_part_was_counted_leaves_doubt(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = filled.put("a")
+    part, publish = filled.root / ".tally" / entry.shard, tally_module._publish
+
+    def die(*args: Any) -> bool:
+        is_newest = publish(*args)
+        entry.withdraw()
+        (part / "m1").mkdir()
+        (part / "m1" / "1").symlink_to(DEAD.text)
+        return is_newest
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tally_module, "_publish", die)
+        Tally(filled.root).recount(entry.shard, iter([Count(1, 100)]))
+    assert told(filled.root) == Count()
+
+
+def test_who_changes_a_part_clears_the_doubt_of_the_dead(filled: Filled) -> None:
+    entry = filled.put("a")
+    part = filled.root / ".tally" / entry.shard
+    (part / "m1").mkdir()
+    (part / "m1" / "1").symlink_to(DEAD.text)
+    with Tally(filled.root).changing(entry):
+        pass
+    assert [path.name.isdecimal() for path in part.iterdir()] == [True]
 
 
 CHANGE = """

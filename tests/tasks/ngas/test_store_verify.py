@@ -148,3 +148,18 @@ def test_accounts_that_are_wrong_are_set_right(filled: Filled) -> None:
     assert filled.store.status().entries == 6
     filled.store.verify()
     assert (filled.store.status().entries, filled.store.status().bytes) == (5, 500)
+
+
+def test_what_pruning_emptied_is_no_stray(filled: Filled) -> None:
+    filled.put("a")
+    filled.store.prune(0)
+    assert filled.store.verify() == Verified()
+
+
+def test_what_is_put_back_into_service_is_checked_first(filled: Filled) -> None:
+    """As somebody leaves it who dies over removing it."""
+    entry = filled.put("a")
+    changed(entry.content, b"?" * 100)
+    entry.withdraw()
+    assert [bad.file for bad in filled.store.verify().bad] == ["a version 1"]
+    assert filled.holds("a") == []

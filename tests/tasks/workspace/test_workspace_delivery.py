@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from workspace_examples import BLOCKS, KEY, MOUS, PROJECT, block, content, moments, provenance, restored
+from killed_moments import moments
+from workspace_examples import BLOCKS, KEY, MOUS, PROJECT, block, content, provenance, restored
 
 from tasks.errors import Failed
 from tasks.workspace.delivery import Staging, delivered

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from workspace_examples import content, moments
+from killed_moments import moments
+from workspace_examples import content
 
 from tasks import disk
 from tasks.errors import Transient
@@ -111,3 +114,41 @@ def test_a_look_at_a_lock_keeps_nobody_out(tmp_path: Path) -> None:
     finally:
         over.set()
         looking.join()
+
+
+def test_a_shared_folder_is_open_to_its_group_as_soon_as_it_has_its_name(tmp_path: Path) -> None:
+    folder, umask, seen = tmp_path / "a" / "b", os.umask(0o077), set()
+    try:
+        for _ in moments(lambda: disk.make_shared(folder)):
+            seen.update(path for path in (folder, folder.parent) if path.exists())
+            assert {stat.S_IMODE(path.stat().st_mode) for path in seen} <= {0o2770}
+            disk.make_shared(folder)
+            disk.remove(folder.parent)
+    finally:
+        os.umask(umask)
+    assert seen == {folder, folder.parent}
+
+
+def test_many_make_one_shared_folder_at_once(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for round_ in range(20):
+            list(pool.map(disk.make_shared, [tmp_path / f"{round_}" / "b"] * 8))
+    assert {path.name for path in tmp_path.rglob("*")} == {"b", *map(str, range(20))}
+
+
+def test_a_copy_is_whole_or_not_there_whenever_its_writer_is_killed(tmp_path: Path) -> None:
+    source, copy = tmp_path / "source", tmp_path / "there" / "copy"
+    source.write_bytes(b"bytes")
+    copy.parent.mkdir()
+    for _ in moments(lambda: disk.copy_whole(source, copy, 0o440)):
+        assert not copy.exists() or copy.read_bytes() == b"bytes"
+        disk.copy_whole(source, copy, 0o440)
+        assert content(copy.parent) == {"copy": b"bytes"}
+        assert stat.S_IMODE(copy.stat().st_mode) == 0o440
+        copy.unlink()
+
+
+def test_nothing_is_left_of_a_copy_that_fails(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        disk.copy_whole(tmp_path / "nowhere", tmp_path / "copy", 0o440)
+    assert list(tmp_path.iterdir()) == []

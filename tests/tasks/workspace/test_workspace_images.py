@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from workspace_examples import MOUS, attempt, content, moments
+from killed_moments import moments
+from workspace_examples import MOUS, attempt, content
 
 from tasks import disk
 from tasks.errors import Failed

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from workspace_examples import BLOCKS, KEY, MOUS, OTHER, PROJECT, attempt, content, moments
+from killed_moments import moments
+from workspace_examples import BLOCKS, KEY, MOUS, OTHER, PROJECT, attempt, content
 
 from tasks.alma import ArchiveFile, ExecutionBlock, ObservingUnitSet, Session
 from tasks.errors import Failed, Transient

@@ -1,0 +1,1 @@
+"""Lets the tests below find the modules beside this one."""
