@@ -13,7 +13,7 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -157,9 +157,13 @@ def make_shared(folder: Path) -> None:
     What is made in it later has its group. It gets its name when it has its rights, so that nobody of the group
     ever finds it closed.
     """
-    if folder.is_dir():
-        return
-    make_shared(folder.parent)
+    while not folder.is_dir():
+        make_shared(folder.parent)
+        with suppress(FileNotFoundError):  # somebody took what we were making for what the dead have left
+            _make_open(folder)
+
+
+def _make_open(folder: Path) -> None:
     draft = folder.with_name(f"{_NEW}{secrets.token_hex(8)}")
     draft.mkdir()
     try:

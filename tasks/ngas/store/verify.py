@@ -31,8 +31,10 @@ STAGE: Final = "verify"
 _THREADS: Final = 3
 _OURS: Final = re.compile(
     r"\.(leases|holds|streams|tally|trash)|content|record\.json|description\.json"  # to stay, or for a while
-    r"|\.(ngas-|new-|record\.json).*|writer-.*"
+    r"|\.(ngas-|record\.json).*|writer-.*"
 )
+_NEW: Final = ".new-"
+"""What the names of folders begin with while they are made; see `tasks.disk.make_shared`."""
 
 
 class Bad(BaseModel):
@@ -187,9 +189,15 @@ def _bad(entry: Entry, record: Record, wrong: str) -> Bad:
 
 
 def _strays(folder: Path, levels: tuple[re.Pattern[str], ...] = LEVELS) -> Iterator[Path]:
-    """Find what is not the store's; by its name, as others may be making and removing entries."""
+    """Find what is not the store's; by its name, as others may be making and removing entries.
+
+    Folders that somebody died over making go by the way.
+    """
     for path in map(folder.joinpath, names_in(folder)):
         if levels and levels[0].fullmatch(path.name) and path.is_dir():
             yield from _strays(path, levels[1:])
+        elif path.name.startswith(_NEW):
+            with suppress(OSError):
+                path.rmdir()
         elif not _OURS.fullmatch(path.name) and os.path.lexists(path):
             yield path

@@ -163,3 +163,12 @@ def test_what_is_put_back_into_service_is_checked_first(filled: Filled) -> None:
     entry.withdraw()
     assert [bad.file for bad in filled.store.verify().bad] == ["a version 1"]
     assert filled.holds("a") == []
+
+
+def test_folders_that_somebody_died_over_making_go(filled: Filled) -> None:
+    leaf = filled.put("a").folder.parent
+    halves = [folder / ".new-1" for folder in (filled.root, leaf.parent, leaf)]
+    for half in halves:
+        half.mkdir()
+    assert filled.store.verify().strays == ()
+    assert [half for half in halves if half.exists()] == []

@@ -117,7 +117,7 @@ def test_a_look_at_a_lock_keeps_nobody_out(tmp_path: Path) -> None:
 
 
 def test_a_shared_folder_is_open_to_its_group_as_soon_as_it_has_its_name(tmp_path: Path) -> None:
-    folder, umask, seen = tmp_path / "a" / "b", os.umask(0o077), set()
+    folder, umask, seen = tmp_path / "a" / "b", os.umask(0o077), set[Path]()
     try:
         for _ in moments(lambda: disk.make_shared(folder)):
             seen.update(path for path in (folder, folder.parent) if path.exists())
@@ -134,6 +134,21 @@ def test_many_make_one_shared_folder_at_once(tmp_path: Path) -> None:
         for round_ in range(20):
             list(pool.map(disk.make_shared, [tmp_path / f"{round_}" / "b"] * 8))
     assert {path.name for path in tmp_path.rglob("*")} == {"b", *map(str, range(20))}
+
+
+def test_a_shared_folder_is_made_although_somebody_clears_it_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chmod = Path.chmod
+
+    def clear_away(draft: Path, mode: int) -> None:
+        monkeypatch.setattr(Path, "chmod", chmod)
+        draft.rmdir()
+        chmod(draft, mode)
+
+    monkeypatch.setattr(Path, "chmod", clear_away)
+    disk.make_shared(tmp_path / "a")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_a_copy_is_whole_or_not_there_whenever_its_writer_is_killed(tmp_path: Path) -> None:
