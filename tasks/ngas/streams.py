@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 from tasks.abandon import pause
 from tasks.lease import Claim, Lease, beating, holders
@@ -19,7 +18,8 @@ from tasks.progress import note
 
 __all__ = ["Streams"]
 
-_LOOK_SECONDS: Final = 0.2
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
+"""Seconds between looks for a free place, each of which asks the file system for all of them."""
 
 
 class Streams:
@@ -55,9 +55,11 @@ class Streams:
     def _place(self, folder: Path, server: str) -> Lease:
         names = [f"{_prefix(server)}{number}" for number in range(self._per_server)]
         claims = [Claim(folder, name, f"a stream from {server}") for name in names]
+        seconds = _SHORTEST_PAUSE
         while not (lease := _any(claims)):
             note(f"waiting for a stream from {server}")
-            pause(random.uniform(_LOOK_SECONDS / 2, _LOOK_SECONDS))  # noqa: S311 - it guards nothing
+            pause(random.uniform(seconds / 2, seconds))  # noqa: S311 - it spreads load and guards nothing
+            seconds = min(_LONGEST_PAUSE, 1.5 * seconds)
         note("")
         return lease
 
