@@ -21,6 +21,7 @@ from typing import Final
 from tasks.errors import Failed, Transient
 
 __all__ = [
+    "NEW",
     "copy_whole",
     "exclusive",
     "explained",
@@ -38,7 +39,8 @@ __all__ = [
 ]
 
 _SHARED: Final = 0o2770
-_NEW: Final = ".new-"
+NEW: Final = ".new-"
+"""What the names of shared folders begin with while they are made."""
 _PIECE: Final = 1 << 20
 _TAKEN: Final = (errno.EEXIST, errno.ENOTEMPTY)
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
@@ -164,7 +166,7 @@ def make_shared(folder: Path) -> None:
 
 
 def _make_open(folder: Path) -> None:
-    draft = folder.with_name(f"{_NEW}{secrets.token_hex(8)}")
+    draft = folder.with_name(f"{NEW}{secrets.token_hex(8)}")
     draft.mkdir()
     try:
         draft.chmod(_SHARED)
@@ -182,7 +184,7 @@ def names_in(folder: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except PermissionError:
-        if folder.name.startswith(_NEW):
+        if folder.name.startswith(NEW):
             return []
         raise
 

@@ -98,12 +98,10 @@ class Lease:
         Its file.
     holder
         We.
-    from_the_dead
-        Whether whoever had it before, if anybody, is certainly dead; otherwise it may still be writing.
     """
 
-    def __init__(self, path: Path, holder: Holder, from_the_dead: bool) -> None:
-        self._path, self.holder, self.from_the_dead = path, holder, from_the_dead
+    def __init__(self, path: Path, holder: Holder) -> None:
+        self._path, self.holder = path, holder
 
     def is_held(self) -> bool:
         """Whether it is still ours.
@@ -195,7 +193,7 @@ class Claim:
             return None
         for each in remains:
             each.unlink(missing_ok=True)
-        return Lease(path, holder, before is None or (before.holder is not None and before.holder.is_gone))
+        return Lease(path, holder)
 
     def _is_dead(self, seen: _Seen) -> bool:
         if seen.is_over:

@@ -17,7 +17,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from tasks.abandon import ending, require_wanted
-from tasks.disk import names_in
+from tasks.disk import NEW, names_in
 from tasks.ngas.checksum import CHUNK, Checksum, Kind, Running
 from tasks.ngas.store.custody import Custody
 from tasks.ngas.store.entry import LEVELS, Entry, Record, entries_in, shards
@@ -33,8 +33,6 @@ _OURS: Final = re.compile(
     r"\.(leases|holds|streams|tally|trash)|content|record\.json|description\.json"  # to stay, or for a while
     r"|\.(ngas-|record\.json).*|writer-.*"
 )
-_NEW: Final = ".new-"
-"""What the names of folders begin with while they are made; see `tasks.disk.make_shared`."""
 
 
 class Bad(BaseModel):
@@ -196,7 +194,7 @@ def _strays(folder: Path, levels: tuple[re.Pattern[str], ...] = LEVELS) -> Itera
     for path in map(folder.joinpath, names_in(folder)):
         if levels and levels[0].fullmatch(path.name) and path.is_dir():
             yield from _strays(path, levels[1:])
-        elif path.name.startswith(_NEW):
+        elif path.name.startswith(NEW):
             with suppress(OSError):
                 path.rmdir()
         elif not _OURS.fullmatch(path.name) and os.path.lexists(path):

@@ -14,7 +14,21 @@ from isal.isal_zlib import crc32
 from tasks.ngas import Checksum, Held, Store, StoredFile, Transfer
 from tasks.ngas.store.entry import Entry
 
-__all__ = ["Filled", "left_over"]
+__all__ = ["FETCH", "Filled", "content_of", "left_over"]
+
+FETCH = """
+import sys
+from pathlib import Path
+from tasks.ngas import NgasClient, Store
+address, root = sys.argv[1:]
+client, came = NgasClient([address], timeout=30), []
+def tell(count):
+    came.append(count)
+    print(sum(came), flush=True)
+with Store(Path(root)).using(client, client.describe("f"), tell) as held:
+    print("resumed", held.transfer.resumed_from if held.transfer else "there", flush=True)
+"""
+"""What a process of its own does: it tells what has come so far, and in the end whether it went on with a part."""
 
 
 @dataclass

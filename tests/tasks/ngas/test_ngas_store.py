@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ngas_archive import MIB, Archive, some_bytes
+from store_examples import FETCH
 
 from deployments.local.ngas_faults import cut, first, stall
 from tasks.errors import Failed, Transient
@@ -232,20 +233,6 @@ def test_threads_that_ask_for_one_file_fetch_it_once(archive_there: Archive, sto
         held = list(pool.map(lambda _: fetched(store, archive_there.client(), file), range(8)))
     assert sum(each.transfer is not None for each in held) == 1
     assert sum(line["bytes"] for line in archive_there.asked("RETRIEVE", 2)) == len(DATA)
-
-
-FETCH = """
-import sys
-from pathlib import Path
-from tasks.ngas import NgasClient, Patience, Store
-address, root = sys.argv[1:]
-client, came = NgasClient([address], timeout=30), []
-def tell(count):
-    came.append(count)
-    print(sum(came), flush=True)
-with Store(Path(root)).using(client, client.describe("f"), tell) as held:
-    print("resumed", held.transfer.resumed_from if held.transfer else "there", flush=True)
-"""
 
 
 def fetching(address: str, store: Path) -> subprocess.Popen[str]:

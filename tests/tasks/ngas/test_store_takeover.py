@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from ngas_archive import MIB, Archive, some_bytes
+from store_examples import FETCH
 
 from deployments.local.ngas_faults import first, stall
 from tasks import kin, lease
@@ -26,18 +27,6 @@ from tasks.progress import Event, Item, following
 
 DATA = some_bytes(2 * MIB + 3)
 ELSEWHERE = Holder(token="t", host="elsewhere", machine="another", pid=1, born=1, subject="fetching f version 1")
-FETCH = """
-import sys
-from pathlib import Path
-from tasks.ngas import NgasClient, Store
-address, root = sys.argv[1:]
-client, came = NgasClient([address], timeout=30), []
-def tell(count):
-    came.append(count)
-    print(sum(came), flush=True)
-with Store(Path(root)).using(client, client.describe("f"), tell) as held:
-    print("resumed", held.transfer.resumed_from if held.transfer else "there", flush=True)
-"""
 
 
 @pytest.fixture(autouse=True)
