@@ -171,7 +171,7 @@ class Casa(Section):
 
 
 Cores = Annotated[PositiveInt, Field(description="cores of a job", examples=["1"])]
-Memory = Annotated[Size, Field(description="memory of a job", examples=["16 GB"])]
+Memory = Annotated[Size, Field(description="memory of a job, where nothing is known yet", examples=["16 GB"])]
 Disk = Annotated[Size, Field(description="local disk of a job", examples=["20 GB"])]
 Longest = Annotated[
     Walltime, Field(description="longest time of a job, hours:minutes:seconds", examples=["12:00:00"])
@@ -181,19 +181,33 @@ Longest = Annotated[
 class Resources(Section):
     """What one job of a resource class asks of the cluster; the defaults are those of the class `light`.
 
-    `memory` and `disk` are sizes as dask-jobqueue takes them; `requirements` is a ClassAd expression, and
+    `memory` and `disk` are sizes as dask-jobqueue takes them; `requirements` and `rank` are ClassAd expressions;
     `concurrency_limits` names HTCondor's limits on what environments share.
     """
 
     cores: Cores = 1
     memory: Memory = "2 GB"
+    least_memory: Size = Field(
+        "512 MB", description="least memory of a job, however little was measured", examples=["1 GB"]
+    )
+    memory_limit: Size | None = Field(
+        None,
+        description="most memory of a job, however much was too little; else four times `memory`",
+        examples=["64 GB"],
+    )
     disk: Disk = "2 GB"
     walltime: Longest = timedelta(hours=1)
     requirements: str | None = Field(
         None, description="ClassAd expression that a node must meet", examples=['(TARGET.NodeClass == "highmem")']
     )
+    rank: str | None = Field(
+        None, description="ClassAd expression: nodes with more of it are preferred", examples=["TARGET.KFlops"]
+    )
     concurrency_limits: str | None = Field(
         None, description="HTCondor limits that a job counts against", examples=["ARCHIVE:1.5"]
+    )
+    accounting_group: str | None = Field(
+        None, description="HTCondor accounting group of a job", examples=["group_prod.ppi"]
     )
 
 
@@ -220,7 +234,35 @@ class Cluster(Section):
         "local", description="local (this machine) or htcondor", examples=["htcondor"]
     )
     max_workers: PositiveInt | None = Field(
-        None, description="most jobs at once; by default one a core of this machine", examples=["16"]
+        None,
+        description="most jobs at once of a stage; else one a core here, or 64 in htcondor",
+        examples=["16"],
+    )
+    interface: str | None = Field(
+        None,
+        description="network interface at which jobs reach the run that they work for; else the host's own",
+        examples=["ib0"],
+    )
+    condor_config: AbsolutePath | None = Field(
+        None, description="the pool's condor_config; else HTCondor's own", examples=["/etc/condor/condor_config"]
+    )
+    condor_programs: AbsolutePath | None = Field(
+        None, description="where condor_submit and its kin are; else on PATH", examples=["/usr/bin"]
+    )
+    python: AbsolutePath | None = Field(
+        None,
+        description="the Python of jobs, as their nodes see it; else the installation's",
+        examples=["/home/ppi/dsoc-test/bin/python"],
+    )
+    log_directory: AbsolutePath | None = Field(
+        None,
+        description="where the logs of jobs are, as they and this host see it; else `jobs` in the area",
+        examples=["/lustre/naasc/web/almapipe/pipeline/naasc-test/jobs"],
+    )
+    longest_idle: Walltime = Field(
+        timedelta(hours=24),
+        description="how long a job may wait for a node before its run gives up, hours:minutes:seconds",
+        examples=["24:00:00"],
     )
     transfer: TransferResources = TransferResources()
     casa: CasaResources = CasaResources()
