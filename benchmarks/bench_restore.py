@@ -14,9 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +23,7 @@ from typing import Any, NamedTuple
 import psutil
 
 from benchmarks.ratio import at_least, at_most, median
-from benchmarks.served import served
+from benchmarks.served import prefect_server, served
 from deployments.local import environment
 from deployments.local.ngas_server import requests_of
 from deployments.local.observatory.build import Observatory, build
@@ -42,7 +41,11 @@ def main() -> None:
     """Measure, and print the ratios."""
     observatory = build(environment.home() / "observatories", Shape.parse(_SHAPE), on_progress=_say)
     root = observatory.archive_root
-    with tempfile.TemporaryDirectory() as folder, served(root) as server, _prefect(Path(folder)) as api:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        served(root) as server,
+        prefect_server(Path(folder, "prefect")) as api,
+    ):
         blocks = [(f"session_{block.session}", block.uid.file_form) for block in observatory.sets[0].blocks]
         runs = [_run(Path(folder), server, api, observatory, blocks) for _ in range(_RUNS)]
     at_least("restore_plain_over_ppi", median([run.plain / run.ppi for run in runs]), 1.6)
@@ -147,24 +150,6 @@ def _covered(intervals: list[_Interval]) -> float:
         total += max(0.0, end - max(begin, reached))
         reached = max(reached, end)
     return total
-
-
-@contextmanager
-def _prefect(folder: Path) -> Iterator[str]:
-    home, port = folder / "prefect", 14217
-    home.mkdir()
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    variables = {"PATH": os.environ["PATH"], "HOME": str(home), "PREFECT_HOME": str(home), "DO_NOT_TRACK": "1"}
-    with subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        try:
-            api = f"http://127.0.0.1:{port}/api"
-            while True:
-                with suppress(OSError), urllib.request.urlopen(f"{api}/health", timeout=2):  # noqa: S310
-                    break
-                time.sleep(0.2)
-            yield api
-        finally:
-            server.terminate()
 
 
 def _say(what: str, done: int, total: int) -> None:

@@ -1,14 +1,20 @@
-"""An archive that is served from a process of its own, so that its work is not counted as the client's."""
+"""What a benchmark needs beside it, in processes of their own, so that their work is nobody else's."""
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["served"]
+from deployments.lifeline import Command, keep
+
+__all__ = ["prefect_server", "prefect_variables", "served"]
 
 
 @contextmanager
@@ -20,3 +26,44 @@ def served(root: Path) -> Iterator[str]:
             yield next(iter(server.stdout or ())).strip()
         finally:
             server.terminate()
+
+
+@contextmanager
+def prefect_server(folder: Path) -> Iterator[str]:
+    """Run a Prefect server that is alone in a new folder while the block runs; yields its API."""
+    folder.mkdir()
+    port = _free_port()
+    start = ("-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
+    variables = {"PATH": os.environ["PATH"], "HOME": str(folder), "PREFECT_HOME": str(folder), "DO_NOT_TRACK": "1"}
+    server = keep(Command((sys.executable, *start), variables, folder), folder / "server.log")
+    try:
+        api = f"http://127.0.0.1:{port}/api"
+        while not _answers(f"{api}/health"):
+            if server.status() is not None:
+                sys.exit((folder / "server.log").read_text())
+            time.sleep(0.2)
+        yield api
+    finally:
+        server.end()
+
+
+def prefect_variables(folder: Path, api: str) -> dict[str, str]:
+    """Return the environment of a process that uses a server, and no other, and has its own files in a folder."""
+    return {
+        "PREFECT_HOME": str(folder),
+        "PREFECT_API_URL": api,
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def _answers(url: str) -> bool:
+    with suppress(OSError), urllib.request.urlopen(url, timeout=2):  # noqa: S310
+        return True
+    return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -11,17 +11,22 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, TypeAdapter
 
 __all__ = [
     "AbsolutePath",
+    "AccountingGroup",
     "BrokerUrl",
+    "ConcurrencyLimits",
     "DatabaseUrl",
+    "Expression",
     "HttpUrl",
+    "Interface",
     "Projects",
     "Servers",
     "Size",
     "Walltime",
+    "number_of",
     "split_login",
 ]
 
@@ -31,6 +36,10 @@ _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
 _SERVER = re.compile(rf"({_HOST}):(\d{{1,5}})")
 _SIZE = re.compile(r"(?=.*[1-9])\d+(\.\d+)? ?[KMGT](i?B)?", re.IGNORECASE)
 _WALLTIME = re.compile(r"\d+:[0-5]\d:[0-5]\d")
+_LIMIT = re.compile(r"[A-Za-z_]\w*(:(?=[\d.]*[1-9])\d+(\.\d+)?)?", re.ASCII)
+_GROUP = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
+_INTERFACE = re.compile(r"(?![\d.]+$)(?!.*:.*:)[\w.:@-]{1,15}", re.ASCII)
+_SIZES: TypeAdapter[ByteSize] = TypeAdapter(ByteSize)
 _DATABASES = ("sqlite", "postgresql+psycopg", "oracle+oracledb")
 
 
@@ -103,6 +112,11 @@ def _size(text: str) -> str:
     return text
 
 
+def number_of(size: str) -> int:
+    """Return the bytes of a `Size`; K, M, G and T are decimal, and KiB and its like are not."""
+    return int(_SIZES.validate_python(size))
+
+
 def _duration(value: Any) -> Any:
     if not isinstance(value, str):
         return value
@@ -130,6 +144,36 @@ def _servers(servers: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(servers))
 
 
+def _expression(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("it is more than one line, or has a control character in it, which no expression needs")
+    return text
+
+
+def _limits(text: str) -> str:
+    limits = _elements(text)
+    if not limits:
+        raise ValueError("it names no limit")
+    for limit in limits:
+        if not _LIMIT.fullmatch(limit):
+            raise ValueError(f"'{limit}' is not the name of a limit, nor NAME:number with a number above 0")
+    return ",".join(limits)
+
+
+def _group(name: str) -> str:
+    if not _GROUP.fullmatch(name):
+        raise ValueError(
+            f"'{name}' is not the name of an accounting group: letters, digits, _ and -, parted by dots"
+        )
+    return name
+
+
+def _interface(name: str) -> str:
+    if not _INTERFACE.fullmatch(name):
+        raise ValueError(f"'{name}' is not the name of a network interface: an address has no place here")
+    return name
+
+
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 DatabaseUrl = Annotated[str, AfterValidator(_database)]
 BrokerUrl = Annotated[str, AfterValidator(_broker)]
@@ -138,3 +182,7 @@ Servers = Annotated[tuple[str, ...], BeforeValidator(_elements), AfterValidator(
 Projects = Annotated[frozenset[str], BeforeValidator(_elements)]
 Size = Annotated[str, AfterValidator(_size)]
 Walltime = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
+Expression = Annotated[str, AfterValidator(_expression)]
+ConcurrencyLimits = Annotated[str, AfterValidator(_limits)]
+AccountingGroup = Annotated[str, AfterValidator(_group)]
+Interface = Annotated[str, AfterValidator(_interface)]

@@ -9,17 +9,31 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, SecretStr, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from blocks._types import (
     AbsolutePath,
+    AccountingGroup,
     BrokerUrl,
+    ConcurrencyLimits,
     DatabaseUrl,
+    Expression,
     HttpUrl,
+    Interface,
     Projects,
     Servers,
     Size,
     Walltime,
+    number_of,
     split_login,
 )
 from blocks.keys import FallBack, NotSaved
@@ -188,7 +202,9 @@ class Resources(Section):
     cores: Cores = 1
     memory: Memory = "2 GB"
     least_memory: Size = Field(
-        "512 MB", description="least memory of a job, however little was measured", examples=["1 GB"]
+        default_factory=lambda given: min("512 MB", given["memory"], key=number_of),
+        description="least memory of a job, however little was measured",
+        examples=["1 GB"],
     )
     memory_limit: Size | None = Field(
         None,
@@ -197,18 +213,34 @@ class Resources(Section):
     )
     disk: Disk = "2 GB"
     walltime: Longest = timedelta(hours=1)
-    requirements: str | None = Field(
+    requirements: Expression | None = Field(
         None, description="ClassAd expression that a node must meet", examples=['(TARGET.NodeClass == "highmem")']
     )
-    rank: str | None = Field(
+    rank: Expression | None = Field(
         None, description="ClassAd expression: nodes with more of it are preferred", examples=["TARGET.KFlops"]
     )
-    concurrency_limits: str | None = Field(
+    concurrency_limits: ConcurrencyLimits | None = Field(
         None, description="HTCondor limits that a job counts against", examples=["ARCHIVE:1.5"]
     )
-    accounting_group: str | None = Field(
+    accounting_group: AccountingGroup | None = Field(
         None, description="HTCondor accounting group of a job", examples=["group_prod.ppi"]
     )
+
+    @field_validator("least_memory")
+    @classmethod
+    def _least_is_least(cls, least: str, info: ValidationInfo) -> str:
+        memory = info.data.get("memory")
+        if memory and number_of(least) > number_of(memory):
+            raise ValueError(f"'{least}' is more than `memory` of that class, which is {memory}")
+        return least
+
+    @field_validator("memory_limit")
+    @classmethod
+    def _limit_is_most(cls, limit: str | None, info: ValidationInfo) -> str | None:
+        memory = info.data.get("memory")
+        if limit and memory and number_of(limit) < number_of(memory):
+            raise ValueError(f"'{limit}' is less than `memory` of that class, which is {memory}")
+        return limit
 
 
 class TransferResources(Resources):
@@ -238,7 +270,7 @@ class Cluster(Section):
         description="most jobs at once of a stage; else one a core here, or 64 in htcondor",
         examples=["16"],
     )
-    interface: str | None = Field(
+    interface: Interface | None = Field(
         None,
         description="network interface at which jobs reach the run that they work for; else the host's own",
         examples=["ib0"],

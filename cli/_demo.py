@@ -9,7 +9,7 @@ import typer
 from rich.table import Column, Table
 
 from cli._console import out, print_json
-from cli._environment import EMBEDDED, adopt_prefect, entered
+from cli._environment import EMBEDDED, adopt_prefect, clustered, entered
 from deployments.local.named_faults import FAULTS, NamedFault
 
 __all__ = ["fault_named", "run", "run_with", "show_faults"]
@@ -22,9 +22,15 @@ Everything above is simulated, and was restored by real CASA from real ASDMs. To
 """
 
 
-def run(as_json: bool) -> None:
-    """Restore the embedded environment's observation anew, and say where the result is."""
-    with entered(EMBEDDED) as profile:
+def run(as_json: bool, on_cluster: bool) -> None:
+    """Restore the embedded environment's observation anew, and say where the result is.
+
+    Parameters
+    ----------
+    on_cluster
+        Whether jobs of an HTCondor pool do the work.
+    """
+    with clustered() if on_cluster else entered(EMBEDDED) as profile:
         adopt_prefect(profile)
         from cli import _restore
 

@@ -23,8 +23,14 @@ __all__ = ["building", "fetching", "restoring"]
 
 
 @contextmanager
-def building() -> Iterator[Callable[[str, int, int], None]]:
-    """Show the building of the embedded observatory: called with (what, done, total)."""
+def building(doing: str = "simulating an observatory") -> Iterator[Callable[[str, int, int], None]]:
+    """Show the making of what the embedded environment needs: called with (what, done, total).
+
+    Parameters
+    ----------
+    doing
+        What takes these steps.
+    """
     console = Console(stderr=True)
     columns = (
         SpinnerColumn(),
@@ -40,7 +46,7 @@ def building() -> Iterator[Callable[[str, int, int], None]]:
             nonlocal bar
             if bar is None:
                 bar = progress.add_task("", total=total)
-            progress.update(bar, description=f"simulating an observatory: {what}", completed=done, total=total)
+            progress.update(bar, description=f"{doing}: {what}", completed=done, total=total)
 
         yield show
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,7 +16,16 @@ from deployments import prefect_server
 from tasks.errors import Refused
 from tasks.workspace.layout import Area
 
-__all__ = ["EMBEDDED", "adopt_prefect", "entered", "loaded", "point_prefect", "served", "visiting_prefect"]
+__all__ = [
+    "EMBEDDED",
+    "adopt_prefect",
+    "clustered",
+    "entered",
+    "loaded",
+    "point_prefect",
+    "served",
+    "visiting_prefect",
+]
 
 EMBEDDED = "local"
 """The profile of the embedded environment."""
@@ -48,6 +58,22 @@ def loaded(name: str | None) -> Iterator[Profile]:
         if chosen == EMBEDDED:
             _embed(stack)
         yield Profile.load(chosen)
+
+
+@contextmanager
+def clustered() -> Iterator[Profile]:
+    """Load the embedded environment's profile with an HTCondor pool of its own, which ends with the block."""
+    from cli._display import building
+    from deployments.local import environment
+    from deployments.local.condor.install import installed
+
+    with ExitStack() as stack:
+        with building("installing HTCondor") as show:
+            release = installed(environment.home() / "condor", show)
+        with building() as show:
+            pool = stack.enter_context(environment.clustered(release, show))
+        sys.stderr.write(f"ppi: {pool} is up, and ends with this command; look at it with\n  {pool.shown_by()}\n")
+        yield Profile.load(EMBEDDED)
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def show(
 
 
 def show_one(profile: Profile, number: int, as_json: bool) -> None:
-    """Print all that is known of one execution: its stages, steps and products.
+    """Print all that is known of one execution: its stages, steps, pieces of work and products.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def show_one(profile: Profile, number: int, as_json: bool) -> None:
     console = out()
     for name, value in _facts(record).items():
         console.print(f"{name:>16}  {value}")
-    for table in (_stages(record), _steps(record), _products(record)):
+    for table in (_stages(record), _steps(record), _pieces(record), _products(record)):
         if table.row_count:
             console.print(table)
 
@@ -150,6 +150,29 @@ def _steps(record: Record) -> Table:
             _bytes(step.peak_memory_bytes),
             _bytes(step.bytes_fetched),
             _verdict(step),
+        )
+    return table
+
+
+def _pieces(record: Record) -> Table:
+    numbers = ("input", "wall", "CPU", "peak memory", "memory asked", "attempts")
+    table = Table(
+        "work of stage", "execution block", "step", *(Column(name, justify="right") for name in numbers), "where",
+        "kind",
+    )  # fmt: skip
+    for piece in record.pieces:
+        table.add_row(
+            piece.stage,
+            piece.item or "",
+            f"{piece.step}{', by an earlier run' if piece.taken_over else ''}",
+            _bytes(piece.input_bytes),
+            _seconds(piece.wall_seconds),
+            _seconds(piece.cpu_seconds),
+            _bytes(piece.peak_memory_bytes),
+            _bytes(piece.requested_memory_bytes),
+            str(piece.attempts),
+            piece.place or "",
+            piece.kind,
         )
     return table
 

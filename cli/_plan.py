@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rich.filesize import decimal
@@ -14,13 +15,17 @@ from blocks.profile import Profile
 from cli._console import out, print_json
 from tasks.alma.access import Decision, decide, require
 from tasks.alma.ids import EntityId
+from tasks.catalog.tasks import sizes_of
+from tasks.cluster.tasks import CLASS_OF_STAGE, at_once, resources_of
 from tasks.ngas.client import NgasClient
 from tasks.ngas.model import StoredFile
 from tasks.ngas.tasks import archive_client, shared_store
 from tasks.ppr import xml as ppr_xml
 from tasks.ppr.procedures import procedure_name
+from tasks.restore.forecast import StageForecast, forecast
 from tasks.restore.plan import Plan
 from tasks.restore.tasks import look_up, make_restore_plan
+from tasks.restore.work import works
 from tasks.workspace.layout import Area
 
 __all__ = ["show"]
@@ -83,10 +88,24 @@ def _as_json(plan: Plan, profile: Profile, held: set[str], request: str) -> dict
         ],
         "bytes": plan.size,
         "bytes_to_fetch": _to_fetch(plan, held),
+        "expected": [dataclasses.asdict(stage) for stage in _expected(plan, profile)],
         "caveats": plan.caveats,
         "destination": str(_destination(plan, profile)),
         "ppr": request,
     }
+
+
+def _expected(plan: Plan, profile: Profile) -> tuple[StageForecast, ...]:
+    """Return what each stage will probably take, and what its jobs will ask for where jobs are submitted."""
+    stages = works(plan)
+    sizes = sizes_of(profile, [work for todo in stages.values() for work in todo])
+
+    def of(stage: str) -> StageForecast:
+        name = CLASS_OF_STAGE[stage]
+        asked = resources_of(profile, name) if profile.cluster.kind == "htcondor" else None
+        return forecast(stage, stages[stage], sizes, at_once(profile, name), asked)
+
+    return tuple(map(of, stages))
 
 
 def _to_fetch(plan: Plan, held: set[str]) -> int:
@@ -110,6 +129,7 @@ def _print(plan: Plan, profile: Profile, held: set[str], request: str) -> None:
         console.print(f"  note: {caveat}")
     console.print(_files(plan, held))
     console.print(f"  to fetch: {decimal(_to_fetch(plan, held))} of {decimal(plan.size)}")
+    console.print(_forecasts(_expected(plan, profile)))
     console.print(Syntax(request, "xml"))
 
 
@@ -120,3 +140,32 @@ def _files(plan: Plan, held: set[str]) -> Table:
         there = "yes" if file.name in held else "no"
         table.add_row(file.stored.file_id, sessions.get(file.name, ""), decimal(file.stored.size), there)
     return table
+
+
+def _forecasts(stages: tuple[StageForecast, ...]) -> Table:
+    numbers = ("jobs", "at once", "memory asked", "peak memory", "CPU", "longest", "whole stage")
+    table = Table("stage", "step", *(Column(name, justify="right") for name in numbers), "learnt from")
+    for stage in stages:
+        for step in stage.steps:
+            table.add_row(
+                stage.stage,
+                step.step,
+                str(step.jobs),
+                str(stage.at_once),
+                _bytes(step.requested_memory),
+                _bytes(step.peak_memory),
+                _time(step.cpu_seconds),
+                _time(step.wall_seconds),
+                _time(stage.wall_seconds),
+                f"{step.runs} run{'s' * (step.runs > 1)}" if step.runs else "nothing measured yet",
+            )
+    return table
+
+
+def _bytes(size: int | None) -> str:
+    return "" if size is None else decimal(size)
+
+
+def _time(seconds: float | None) -> str:
+    """Write hours, minutes and seconds."""
+    return "" if seconds is None else str(timedelta(seconds=max(round(seconds), 1)))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from prefect.exceptions import Abort
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from blocks.profile import Profile
@@ -38,8 +42,18 @@ def restore(profile: Profile, mous: str, again: bool, procedure: ProcedureName =
         require(decide(look_up(profile, observation), profile.access.projects, datetime.now(UTC)))
     if not profile.prefect.api_url:
         start_private_server()
-    with restoring(), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    with _interruptible(), restoring(), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         return restore_ous(observation, profile.name, procedure, again)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Take the end of a run on the Prefect server for what it is to who waits for it: an interruption."""
+    try:
+        yield
+    except Abort as error:
+        sys.stderr.write("ppi: it was ended on the Prefect server, where it is cancelled, or deleted\n")
+        raise KeyboardInterrupt from error
 
 
 def report(done: Delivered, as_json: bool) -> None:

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from cli import profiles, stores
+from cli import ending, pools, profiles, stores
 from tasks.catalog.states import State
 
 __all__ = ["Part", "app", "main"]
@@ -43,6 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.add_typer(pools.app)
 app.add_typer(profiles.app)
 app.add_typer(stores.app)
 
@@ -101,14 +102,38 @@ def restore(
 
 
 @app.command()
-def status(profile: ProfileName = None, json: Json = False) -> None:
-    """Show what is being restored, what was interrupted, and what is delivered."""
+def status(
+    mous: Annotated[str | None, typer.Argument(help="Of this MOUS only.")] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Keep looking, or reading, until Ctrl-C; on a terminal.")
+    ] = False,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JOB",
+            help="The end of CASA's log of this job (17.0) or execution block (its uid, or the end of it: X2dfe).",
+        ),
+    ] = None,
+    lines: Annotated[int, typer.Option(min=1, max=_MOST, help="So many lines of that log.")] = 20,
+    profile: ProfileName = None,
+    json: Json = False,
+) -> None:
+    """Show what runs, with its stages and jobs, what was interrupted, and what is delivered."""
     from cli._environment import entered
 
+    if watch and json:
+        raise typer.BadParameter("it never ends, and JSON does; leave one of them away", param_hint="--watch")
     with entered(profile) as environment:
-        from cli import _status
+        from cli import _joblog, _status
 
-        _status.show(environment, json)
+        if log is not None and watch:
+            _joblog.follow(environment, log, mous, lines)
+        elif log is not None:
+            _joblog.show(environment, log, mous, lines, json)
+        elif watch:
+            _status.watch(environment, mous)
+        else:
+            _status.show(environment, mous, json)
 
 
 @app.command()
@@ -139,6 +164,10 @@ def history(
             _history.show_one(environment, number, json)
         else:
             _history.show(environment, observation, state or (), since, until, limit, json)
+
+
+app.command()(ending.cancel)
+app.command()(ending.reconcile)
 
 
 @app.command()
@@ -234,17 +263,24 @@ def demo(
         str | None,
         typer.Option(metavar="NAME", help="Have this fault in the archive meanwhile; `list` shows all of them."),
     ] = None,
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="Have jobs of a private HTCondor pool do the work; installs it once.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Simulate an observatory, then restore one of its observations with real CASA; all of it on this machine."""
     from cli import _demo
 
+    if fault is not None and cluster:
+        raise typer.BadParameter(
+            "a fault is shown without a cluster; leave one of them away", param_hint="--fault"
+        )
     if fault == "list":
         _demo.show_faults(json)
     elif fault is not None:
         _demo.run_with(_demo.fault_named(fault), json)
     else:
-        _demo.run(json)
+        _demo.run(json, cluster)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.filters import (
     DeploymentFilter,
@@ -23,7 +23,6 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.flows import Flow, load_flow_from_entrypoint
-from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 from prefect.utilities.callables import parameter_schema
 from prefect.workers.process import ProcessWorker
 
@@ -31,8 +30,8 @@ from blocks import saved
 from blocks.compare import differences
 from blocks.errors import ProfileError
 from blocks.profile import Profile
-from deployments import prefect_server
 from deployments.definitions import Definition, definitions, pool
+from deployments.prefect_client import client_of
 from flows._environment import require_installation
 from tasks.catalog.schema import REVISION, require_own, revision
 from tasks.catalog.tasks import catalog_of, database_of
@@ -117,10 +116,7 @@ def _server_of(profile: Profile) -> Iterator[SyncPrefectClient]:
     if not profile.prefect.api_url:
         todo = "set ppi.prefect.apiUrl; that of local is set while `ppi serve -P local` runs"
         raise Refused(f"profile {profile.name}", "it names no Prefect server", todo)
-    prefect_server.require(profile)
-    variables = prefect_server.variables(profile)
-    settings = {setting: variables.get(setting.name) for setting in (PREFECT_API_URL, PREFECT_API_AUTH_STRING)}
-    with temporary_settings(settings), get_client(sync_client=True) as client:
+    with client_of(profile) as client:
         yield client
 
 

@@ -7,7 +7,7 @@ import importlib.metadata
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -21,9 +21,11 @@ from tasks.catalog import measured
 from tasks.catalog.model import Execution, Stage
 from tasks.catalog.states import State, state_after
 from tasks.catalog.tasks import catalog_of
+from tasks.cluster.tag import own
 from tasks.errors import Failed, PpiError, Transient
 from tasks.restore.deliver import Delivered
 from tasks.restore.plan import Plan
+from tasks.usage import Usage, collecting
 from tasks.workspace.layout import Tree
 from tasks.workspace.provenance import Clock, Input, StageTime
 
@@ -38,10 +40,15 @@ class Recording:
 
     A catalog that goes away in the middle of a run does not end it: what could not be written then is written at
     the run's end.
+
+    Parameters
+    ----------
+    collected
+        What pieces of work took, as far as it was reported; it grows while the run goes on.
     """
 
-    def __init__(self, profile: Profile, flow: str, observation: EntityId) -> None:
-        self._catalog = catalog_of(profile)
+    def __init__(self, profile: Profile, flow: str, observation: EntityId, collected: Sequence[Usage]) -> None:
+        self._catalog, self._collected = catalog_of(profile), collected
         self._clock = Clock()
         self._tree: Tree | None = None
         self._inputs: tuple[Input, ...] = ()
@@ -158,6 +165,7 @@ class Recording:
             _warn(f"execution {self._record.id} is recorded later: {error}")
 
     def _write(self, patience: float) -> None:
+        self._note(pieces=measured.pieces_of(tuple(self._collected), self._taken_over))
         ends = time.monotonic() + patience
         while True:
             try:
@@ -170,7 +178,7 @@ class Recording:
 
 @contextmanager
 def recorded(profile: Profile, flow: str, observation: EntityId) -> Iterator[Recording]:
-    """Record a run of a flow in the profile's catalog; its observation is held.
+    """Record a run of a flow in the profile's catalog, with what its work takes; its observation is held.
 
     Raises
     ------
@@ -179,13 +187,14 @@ def recorded(profile: Profile, flow: str, observation: EntityId) -> Iterator[Rec
     Refused, Missing
         The catalog cannot be used.
     """
-    recording = Recording(profile, flow, observation)
-    try:
-        yield recording
-    except BaseException as error:
-        recording.fail(error)
-        raise
-    recording.end()
+    with collecting() as collected:
+        recording = Recording(profile, flow, observation, collected)
+        try:
+            yield recording
+        except BaseException as error:
+            recording.fail(error)
+            raise
+        recording.end()
 
 
 @contextmanager
@@ -217,6 +226,7 @@ def _execution(profile: Profile, flow: str, observation: EntityId, started: date
         observation=str(observation),
         host=os.uname().nodename,
         account=_account(),
+        owner=own(os.uname().nodename, os.getpid()).text,
         ppi_version=importlib.metadata.version("ppi"),
         started=started,
     )

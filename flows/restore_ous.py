@@ -9,14 +9,15 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 from prefect import flow
-from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 
 from blocks.profile import Profile
+from flows._cancel import cancellable
 from flows._environment import enter
 from flows._record import recorded
-from flows._stage import stage
+from flows._stage import Case, stage
+from tasks._task_page import Shown
 from tasks._task_progress import bytes_and_files, results_with_progress, show_transfers
 from tasks.alma.ids import EntityId
 from tasks.casa.record import BlockRecord
@@ -28,6 +29,7 @@ from tasks.report import summary
 from tasks.restore import tasks as steps
 from tasks.restore.deliver import Delivered, Run
 from tasks.restore.plan import Plan
+from tasks.restore.work import works
 from tasks.workspace.delivery import delivered
 from tasks.workspace.layout import Area, Tree
 from tasks.workspace.provenance import Input
@@ -57,7 +59,7 @@ def restore_ous(
     """
     environment, observation = enter(profile, restore_ous.name), EntityId.parse(mous)
     area = Area(environment.processing.root_directory)
-    with area.held(observation), recorded(environment, restore_ous.name, observation) as record:
+    with cancellable(), area.held(observation), recorded(environment, restore_ous.name, observation) as record:
         with record.stage("plan"):
             plan = steps.plan_restore(profile, observation, procedure)
         done = _finished(area, plan)
@@ -67,47 +69,48 @@ def restore_ous(
         project = plan.observation.project_code
         tree = area.attempt(observation, plan.key, project, plan.relative_path, plan.space)
         record.working(tree)
+        case = Case(environment, restore_ous.name, str(flow_run.id), observation, project, works(plan))
         with record.stage("gather"):
-            inputs = gather(environment, plan, tree)
+            inputs = gather(case, plan, tree)
         record.gathered(inputs)
         show_transfers(inputs)
         with record.stage("process"):
-            blocks = process(environment, plan, tree)
+            blocks = process(case, plan, tree)
         run = Run(profile=profile, flow_run=flow_run.id, started=record.started, stages=record.times)
         with record.stage("finish"):
-            done = finish(environment, plan, tree, run, inputs, blocks)
+            done = finish(case, plan, tree, run, inputs, blocks)
         return record.delivered(_shown(environment, done))
 
 
 @stage("gather", resources="transfer")
-def gather(profile: Profile, plan: Plan, tree: Tree) -> tuple[Input, ...]:
+def gather(case: Case, plan: Plan, tree: Tree) -> tuple[Input, ...]:
     """Write the PPR and bring every file that it needs."""
-    steps.write_request(profile.name, plan, tree)
+    steps.write_request(case.profile.name, plan, tree)
     begin = Event("gather", total=plan.size, items=len(plan.files))
     what = f"bytes fetched of {plan.observation.mous}"
-    parts = results_with_progress(_fetches(profile, plan, tree), begin, what, bytes_and_files)
+    parts = results_with_progress(_fetches(case.profile.name, plan, tree), begin, what, bytes_and_files)
     return tuple(entry for part in parts for entry in part)
 
 
-def _fetches(profile: Profile, plan: Plan, tree: Tree) -> Iterator[PrefectFuture[tuple[Input, ...]]]:
+def _fetches(profile: str, plan: Plan, tree: Tree) -> Iterator[PrefectFuture[tuple[Input, ...]]]:
     for block in plan.blocks:
-        yield steps.fetch_block.submit(profile.name, block, tree)
-    yield steps.fetch_products.submit(profile.name, plan, tree)
+        yield steps.fetch_block.submit(profile, block, tree)
+    yield steps.fetch_products.submit(profile, plan, tree)
 
 
 @stage("process", resources="casa")
-def process(profile: Profile, plan: Plan, tree: Tree) -> tuple[BlockRecord, ...]:
+def process(case: Case, plan: Plan, tree: Tree) -> tuple[BlockRecord, ...]:
     """Let CASA restore every execution block, and judge it."""
     if plan.casa.executor == "pipeline":
-        return steps.restore_with_pipeline(profile.name, plan, tree)
-    futures = (steps.restore_block.submit(profile.name, plan, block, tree) for block in plan.blocks)
+        return steps.restore_with_pipeline(case.profile.name, plan, tree)
+    futures = (steps.restore_block.submit(case.profile.name, plan, block, tree) for block in plan.blocks)
     begin = Event("process", total=len(plan.blocks) * len(RESTORE_STEPS), items=len(plan.blocks))
     return tuple(results_with_progress(futures, begin, f"CASA steps of {plan.observation.mous}"))
 
 
 @stage("finish", resources="light")
 def finish(
-    profile: Profile, plan: Plan, tree: Tree, run: Run, inputs: tuple[Input, ...], blocks: tuple[BlockRecord, ...]
+    case: Case, plan: Plan, tree: Tree, run: Run, inputs: tuple[Input, ...], blocks: tuple[BlockRecord, ...]
 ) -> Delivered:
     """Deliver with report and provenance."""
     return steps.deliver_blocks(plan, tree, run, inputs, blocks)
@@ -116,9 +119,9 @@ def finish(
 def _shown(profile: Profile, done: Delivered) -> Delivered:
     """Show the result on the run's own page, with a link to the report if browsers see it."""
     page = _page(profile, done)
-    create_markdown_artifact(summary.markdown(done.provenance, page), key="restore", description=str(done.report))
+    Shown("markdown", "restore").write(summary.markdown(done.provenance, page), str(done.report))
     if page:
-        create_link_artifact(page, f"Report of {done.provenance.observation}", key="report", description=page)
+        Shown("markdown", "report").write(f"[Report of {done.provenance.observation}]({page})", page)
     return done
 
 

@@ -1,13 +1,14 @@
-"""Progress as Prefect artifacts: one a stage while it runs, and a table of the transfers when they have ended."""
+"""Progress on the page of a run: a figure for a stage while it runs, and a table of the transfers after it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
-from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 from prefect.futures import PrefectFuture, wait
 
+from tasks._task_page import Shown
 from tasks.progress import Event, following, tell
 from tasks.report.findings import came, fetched
 from tasks.report.marks import plain
@@ -44,19 +45,20 @@ def results_with_progress(
         What it says besides, in Markdown.
     """
     account = Account(stage.stage)
-    artifact: Any = create_progress_artifact(progress=0.0, key=stage.stage, description=description)
+    shown = Shown("progress", stage.stage)
 
-    def update(percent: float) -> None:
+    def update(percent: float, *, last: bool) -> None:
         told = "\n\n".join(filter(None, (description, say(account.standing()))))
-        update_progress_artifact(artifact, progress=percent, description=told)
+        shown.write(percent, told, last=last)
 
     with following(account):
         tell(stage)
         submitted = list(futures)
+        update(0.0, last=False)
         while wait(submitted, timeout=_SECONDS).not_done:
-            update(100 * (account.standing().whole.fraction or 0))
+            update(min(100.0, 100 * (account.standing().whole.fraction or 0)), last=False)
     results = [future.result() for future in submitted]
-    update(100.0)
+    update(100.0, last=True)
     return results
 
 
@@ -70,7 +72,7 @@ def bytes_and_files(standing: Standing) -> str:
 
 def show_transfers(inputs: Sequence[Input]) -> None:
     """Show every file, and how it came, on the page of the run that calls this."""
-    create_table_artifact(list(_rows(inputs)), key="transfers", description=plain(fetched(tuple(inputs))))
+    Shown("table", "transfers").write(json.dumps(list(_rows(inputs))), plain(fetched(tuple(inputs))))
 
 
 def _rows(inputs: Iterable[Input]) -> Iterator[dict[str, Any]]:

@@ -16,7 +16,7 @@ from typing import Final
 
 from tasks.errors import PpiError
 
-__all__ = ["Abandoned", "abandoned", "ending", "on_abandon", "pause", "require_wanted"]
+__all__ = ["Abandoned", "abandon_others", "abandoned", "ending", "on_abandon", "pause", "require_wanted"]
 
 _change: Final = threading.Condition()
 _ended: Final[weakref.WeakSet[threading.Thread]] = weakref.WeakSet()
@@ -40,7 +40,7 @@ def ending() -> Iterator[None]:
     try:
         yield
     except BaseException:
-        _end()
+        abandon_others()
         raise
 
 
@@ -99,7 +99,8 @@ def on_abandon(cut: Callable[[], None]) -> Iterator[None]:
             del _cuts[key]
 
 
-def _end() -> None:
+def abandon_others() -> None:
+    """Give up the work of every thread that lives, except for this one and the main thread."""
     spared = {threading.current_thread(), threading.main_thread()}
     with _change:
         _ended.update(thread for thread in threading.enumerate() if thread not in spared)

@@ -6,6 +6,7 @@
     ├── Refused     bad input, proprietary, not restorable: a retry is of no use
     ├── Missing     what should be there is not: a retry is of no use until it is put there
     ├── Transient   a service was busy, gone or slow: a retry helps
+    │   └── Exhausted   it was tried again as often as that helps: later, or when somebody has looked at it
     └── Failed      the work itself was done and came out wrong; carries the verdict's reasons
 """
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-__all__ = ["Failed", "Missing", "PpiError", "Refused", "Transient"]
+__all__ = ["Exhausted", "Failed", "Missing", "PpiError", "Refused", "Transient"]
 
 
 class PpiError(Exception):
@@ -58,6 +59,12 @@ class Transient(PpiError):
 
     exit_code = 5
     retry_helps = True
+
+
+class Exhausted(Transient):
+    """What may pass did not, however often it was tried again; no retry by itself."""
+
+    retry_helps = False
 
 
 class Failed(PpiError):

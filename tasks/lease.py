@@ -30,7 +30,7 @@ from tasks.disk import make_shared, names_in
 from tasks.errors import Transient
 from tasks.kin import born, is_gone, machine
 
-__all__ = ["HEARTBEAT_SECONDS", "Claim", "Holder", "Lease", "beating", "holders", "leased", "sweep"]
+__all__ = ["HEARTBEAT_SECONDS", "Claim", "Holder", "Lease", "beating", "holders", "leased", "left", "sweep"]
 
 HEARTBEAT_SECONDS: Final = 5.0
 _SILENT_BEATS: Final = 6
@@ -260,6 +260,11 @@ def holders(folder: Path) -> Mapping[str, Holder]:
     """Return who holds what; those known to be dead are left out."""
     seen = {name: _newest(folder / name) for name in names_in(folder)}
     return {name: each.holder for name, each in seen.items() if each and each.holder and not each.is_over}
+
+
+def left(folder: Path) -> list[str]:
+    """Return the names of what the dead hold, which `sweep` would remove; changes nothing."""
+    return [name for name in names_in(folder) if (seen := _newest(folder / name)) and seen.is_over]
 
 
 def sweep(folder: Path, names: Iterable[str] | None = None) -> list[str]:

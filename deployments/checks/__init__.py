@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from blocks.profile import Profile
-from deployments.checks import machine, overlap, server, services
+from deployments.checks import cluster, machine, overlap, server, services
 from deployments.checks.finding import Finding, Look, Probe, State, exit_code
 
 __all__ = ["Finding", "State", "check", "exit_code"]
@@ -31,7 +31,7 @@ def check(profile: Profile, seconds: float = SECONDS) -> tuple[Finding, ...]:
 
 
 def _probes(profile: Profile) -> Iterator[Probe]:
-    for part in (server, services, machine, overlap):
+    for part in (server, services, machine, cluster, overlap):
         yield from part.probes(profile)
 
 

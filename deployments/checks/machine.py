@@ -1,35 +1,31 @@
-"""What a profile needs of the host that it is checked on: CASA, directories that take files, room, a cluster."""
+"""What a profile needs of the host that it is checked on: CASA, directories that take files, room."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-import psutil
 from humanize import naturalsize
 
-from blocks.profile import Casa, Cluster, Profile
-from deployments.checks.finding import Probe, Unknown
+from blocks.profile import Casa, Profile
+from deployments.checks.finding import Probe
 from tasks.casa import pipeline
 from tasks.casa.environment import measures_directory
 from tasks.casa.versions import casa_for
-from tasks.errors import Missing, Transient
+from tasks.errors import Missing
 
-__all__ = ["probes"]
+__all__ = ["probes", "usable"]
 
 _LEAST_FREE: Final = 2 * 10**9
 """Bytes; with less, not even a small observation is sure to fit."""
 _DATE: Final = re.compile(rb"\d{4}/\d\d/\d\d(?=/\d\d:\d\d)")
 """As CASA's tables write when they were made, among their keywords."""
-_CONDOR: Final = ("condor_status", "-total")
-_CONDOR_SECONDS: Final = 3.0
 
 
 def probes(profile: Profile) -> Iterator[Probe]:
@@ -37,9 +33,8 @@ def probes(profile: Profile) -> Iterator[Probe]:
     yield Probe("CASA", partial(_casa, profile.casa))
     yield Probe("measures", partial(_measures, profile.casa))
     area, store = profile.processing.root_directory, profile.processing.store_directory
-    yield Probe("processing area", partial(_usable, area))
-    yield Probe("store", partial(_usable, store))
-    yield Probe("cluster", partial(_cluster, profile.cluster))
+    yield Probe("processing area", partial(usable, area))
+    yield Probe("store", partial(usable, store))
 
 
 def _casa(named: Casa) -> str:
@@ -62,8 +57,14 @@ def _measures(named: Casa) -> str:
     return f"{directory}, of {max(dates).decode() if dates else 'an unknown date'}"
 
 
-def _usable(directory: Path) -> str:
-    """Write a file and remove it; nothing else tells, on a shared file system."""
+def usable(directory: Path) -> str:
+    """Write a file and remove it; nothing else tells, on a shared file system.
+
+    Raises
+    ------
+    Missing
+        It takes no file, or hardly any.
+    """
     place = next(each for each in (directory, *directory.parents) if each.exists())
     if place == Path(place.anchor):
         raise Missing(str(directory), "no part of it is there", "see whether its file system is mounted")
@@ -87,29 +88,3 @@ def _write_and_remove(directory: Path) -> None:
     except OSError as error:
         why = f"it takes no file ({error.strerror})"
         raise Missing(str(directory), why, "let the account that runs PPI write there") from error
-
-
-def _cluster(named: Cluster) -> str:
-    if named.kind == "local":
-        memory = naturalsize(psutil.virtual_memory().total)
-        return f"this machine: {os.cpu_count()} cores, {memory}; {named.max_workers or 'one job a core'} at once"
-    if shutil.which(_CONDOR[0]) is None:
-        raise Unknown(f"{_CONDOR[0]} is not on this host's PATH", "check it on a host that submits jobs")
-    try:
-        ended = subprocess.run(_CONDOR, capture_output=True, text=True, timeout=_CONDOR_SECONDS, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise Transient("HTCondor", "its collector does not answer", "ask the cluster's operators") from error
-    if ended.returncode:
-        why = ended.stderr.strip().partition("\n")[0] or f"{_CONDOR[0]} ended with {ended.returncode}"
-        raise Transient("HTCondor", why, "ask the cluster's operators")
-    return _total(ended.stdout)
-
-
-def _total(table: str) -> str:
-    """Read the last line of HTCondor's table: how many slots there are, and in which state."""
-    words = (table.strip().splitlines() or [""])[-1].split()
-    if words[:1] != ["Total"] or not words[1:2] or not words[1].isdigit():
-        raise Unknown(f"{_CONDOR[0]} told no total", "run it by hand")
-    if int(words[1]) == 0:
-        raise Transient("HTCondor", "it has no slots", "ask the cluster's operators")
-    return f"{words[1]} slots"

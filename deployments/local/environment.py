@@ -1,7 +1,8 @@
 """Run the embedded environment: its observatory is built once, its file server lives as long as the command.
 
 While `ppi serve -P local` runs, other commands find its file server, its Prefect server and its reports. A faulty
-archive is one of its own, a copy that lives as long as the command too, and so is all that is made of it.
+archive is one of its own, a copy that lives as long as the command too, and so is all that is made of it. So is a
+cluster.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from deployments.local.condor import pool
+from deployments.local.condor.install import Release
 from deployments.local.illness import Ill
 from deployments.local.named_faults import NamedFault
 from deployments.local.ngas_server import serving, serving_cluster
@@ -23,7 +26,7 @@ from deployments.local.observatory.shape import Shape
 from tasks import disk
 from tasks.errors import Refused, Transient
 
-__all__ = ["PORT", "PROFILE", "ailing", "home", "running", "served"]
+__all__ = ["PORT", "PROFILE", "ailing", "clustered", "home", "running", "served"]
 
 PROFILE = "local"
 PORT = 4200
@@ -41,6 +44,16 @@ ppi.reports.url = ${{env:{reports}}}
 ppi.ngas.servers = ${{env:{ngas}}}
 ppi.ngas.timeoutSeconds = {timeout}
 """
+_SMALL = {
+    "ppi.cluster.maxWorkers": "4",
+    "ppi.cluster.transfer.memory": "1 GB",
+    "ppi.cluster.transfer.disk": "1 GB",
+    "ppi.cluster.casa.memory": "2 GB",
+    "ppi.cluster.casa.disk": "1 GB",
+    "ppi.cluster.light.memory": "1 GB",
+    "ppi.cluster.light.disk": "1 GB",
+}
+"""What jobs ask for of which there is little to do."""
 
 
 def home() -> Path:
@@ -98,6 +111,27 @@ def ailing(
 
 
 @contextmanager
+def clustered(
+    release: Release, on_progress: Callable[[str, int, int], None] = lambda what, done, total: None
+) -> Iterator[pool.LocalPool]:
+    """As `running`, but with work done by jobs of an HTCondor pool of its own.
+
+    Commands that run meanwhile find the profile without it, since it lives as long as the block.
+
+    Parameters
+    ----------
+    release
+        The HTCondor to use.
+    """
+    observatory = build(home() / "observatories", on_progress=on_progress)
+    with TemporaryDirectory(prefix="ppi-pool-", ignore_cleanup_errors=True) as folder:
+        place = Path(folder)
+        with pool.running(place / "pool", release) as cluster, _addresses(observatory) as addresses:
+            _adopt(observatory, addresses, capo=place, further={**cluster.properties, **_SMALL})
+            yield cluster
+
+
+@contextmanager
 def served(
     port: int, on_progress: Callable[[str, int, int], None] = lambda what, done, total: None
 ) -> Iterator[Callable[[], None]]:
@@ -144,10 +178,21 @@ def _adopt(
     addresses: Mapping[str, str],
     root: Path | None = None,
     timeout: int = _TIMEOUT_SECONDS,
+    capo: Path | None = None,
+    further: Mapping[str, str] | None = None,
 ) -> None:
-    """Make the profile findable; its area and its own file are below a root, by default the environment's home."""
-    profile = _write_profile(observatory, root or home(), timeout)
-    os.environ.update(addresses, CAPO_PATH=str(profile))
+    """Make the profile findable.
+
+    Its area is below a root, by default the environment's home, and so is its file, unless that has a place of its
+    own.
+    """
+    place = root or home()
+    lines = "".join(f"{key} = {value}\n" for key, value in (further or {}).items())
+    text = _profile(observatory, place, timeout) + lines
+    files = capo or place / "capo"
+    files.mkdir(parents=True, exist_ok=True)
+    disk.write_whole(files / f"{PROFILE}.properties", text.encode())
+    os.environ.update(addresses, CAPO_PATH=str(files))
 
 
 def _lock() -> Path:
@@ -192,10 +237,6 @@ def _require_free(*ports: int) -> None:
                 raise Refused(f"port {port}", why, "give another with --port; the next one is used too") from error
 
 
-def _write_profile(observatory: Observatory, root: Path, timeout: int) -> Path:
-    capo = root / "capo"
-    capo.mkdir(parents=True, exist_ok=True)
+def _profile(observatory: Observatory, root: Path, timeout: int) -> str:
     names = {"ngas": _NGAS, "prefect": _PREFECT, "reports": _REPORTS}
-    text = _PROPERTIES.format(root=root, database=observatory.database_url, timeout=timeout, **names)
-    disk.write_whole(capo / f"{PROFILE}.properties", text.encode())
-    return capo
+    return _PROPERTIES.format(root=root, database=observatory.database_url, timeout=timeout, **names)

@@ -1,7 +1,8 @@
-"""The program that shows the reports of deliveries to browsers.
+"""The program that shows browsers the reports of deliveries, and the logs of jobs.
 
-Nothing but `<project>/MOUS_*/qa/<file>` can be read, and nothing is listed. Names are opened one folder after
-another, each below the last and never through a link, so that no name leads elsewhere.
+Nothing but `<project>/MOUS_*/qa/<file>` of the deliveries and `<crew>/<job>.{err,out,log}` of the logs can be
+read, and nothing is listed. Names are opened one folder after another, each below the last and never through a link,
+so that no name leads elsewhere.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import secrets
 import stat
 import sys
 from base64 import b64encode
+from collections.abc import Callable
 from mimetypes import guess_type
 from pathlib import Path
 from typing import Final
@@ -22,6 +24,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from deployments.serve.reports import LOGIN, greeting
+from tasks.cluster.logs import JOBS, LOGS
 
 __all__ = ["application", "main"]
 
@@ -33,9 +36,11 @@ _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
 }
 """A report is made of names from archives: whatever one of them holds, no script of it runs."""
+_MOST_OF_A_LOG: Final = 1 << 24
+"""Bytes: of a longer log its end is shown, where it says why it ended."""
 
 
-def application(profile: str, deliveries: Path, base: str = "", login: str = "") -> Starlette:
+def application(profile: str, deliveries: Path, logs: Path, base: str = "", login: str = "") -> Starlette:
     """Return the application.
 
     Parameters
@@ -44,37 +49,45 @@ def application(profile: str, deliveries: Path, base: str = "", login: str = "")
         The profile's name, which is told to who asks for `/health`.
     deliveries
         Where deliveries are.
+    logs
+        Where each crew has a directory with the logs of its jobs.
     base
         The path below which it answers.
     login
-        ``username:password`` that every request for a report must show; empty: none.
+        ``username:password`` that every request for a report or a log must show; empty: none.
     """
 
     def health(_: Request) -> Response:
         return PlainTextResponse(greeting(profile))
 
     def report(request: Request) -> Response:
+        names = [request.path_params[name] for name in ("project", "mous", "file")]
+        kind = guess_type(names[-1])[0] or "application/octet-stream"
+        return shown(request, "report", lambda: _report(deliveries, *names), kind)
+
+    def log(request: Request) -> Response:
+        names = [request.path_params[name] for name in ("crew", "file")]
+        return shown(request, "log", lambda: _log(logs, *names), "text/plain")
+
+    def shown(request: Request, what: str, read: Callable[[], bytes | None], kind: str) -> Response:
         if login and not _shows(request, login):
             return PlainTextResponse("who are you?", 401, {"WWW-Authenticate": 'Basic realm="PPI reports"'})
-        names = [request.path_params[name] for name in ("project", "mous", "file")]
-        content = _read(deliveries, *names)
-        if content is None:
-            return PlainTextResponse("there is no such report", 404)
-        return Response(
-            content, headers=_HEADERS, media_type=guess_type(names[-1])[0] or "application/octet-stream"
-        )
+        if (content := read()) is None:
+            return PlainTextResponse(f"there is no such {what}", 404)
+        return Response(content, headers=_HEADERS, media_type=kind)
 
     return Starlette(
         routes=[
             Route(f"{base}/health", health, methods=["GET"]),
+            Route(f"{base}/{JOBS}/{{crew}}/{{file}}", log, methods=["GET"]),
             Route(f"{base}/{{project}}/{{mous}}/qa/{{file}}", report, methods=["GET"]),
         ]
     )
 
 
-def main(profile: str, deliveries: str, host: str, port: str, base: str) -> None:
-    """Serve reports until a signal ends it."""
-    made = application(profile, Path(deliveries), base, os.environ.pop(LOGIN, ""))
+def main(profile: str, deliveries: str, logs: str, host: str, port: str, base: str) -> None:
+    """Serve reports and logs until a signal ends it."""
+    made = application(profile, Path(deliveries), Path(logs), base, os.environ.pop(LOGIN, ""))
     uvicorn.run(made, host=host, port=int(port), log_level="warning", server_header=False)
 
 
@@ -83,27 +96,37 @@ def _shows(request: Request, login: str) -> bool:
     return secrets.compare_digest(request.headers.get("Authorization", "").encode(), wanted.encode())
 
 
-def _read(deliveries: Path, project: str, mous: str, name: str) -> bytes | None:
-    if not mous.startswith("MOUS_") or any(part.startswith(".") for part in (project, mous, name)):
+def _report(deliveries: Path, project: str, mous: str, name: str) -> bytes | None:
+    return _read(deliveries, (project, mous, "qa"), name) if mous.startswith("MOUS_") else None
+
+
+def _log(logs: Path, crew: str, name: str) -> bytes | None:
+    return _read(logs, (crew,), name, _MOST_OF_A_LOG) if name.endswith(LOGS) else None
+
+
+def _read(root: Path, folders: tuple[str, ...], name: str, most: int | None = None) -> bytes | None:
+    if any(part.startswith(".") for part in (*folders, name)):
         return None
     try:
-        return _content(deliveries, (project, mous, "qa"), name)
+        return _content(root, folders, name, most)
     except (OSError, ValueError):  # a name with a zero byte in it is a ValueError
         return None
 
 
-def _content(root: Path, folders: tuple[str, ...], name: str) -> bytes:
-    """Read a file through folders that are each opened within the one before."""
+def _content(root: Path, folders: tuple[str, ...], name: str, most: int | None) -> bytes:
+    """Read a file, or its last so many bytes, through folders that are each opened within the one before."""
     held = [os.open(root, os.O_RDONLY | os.O_DIRECTORY)]
     try:
         for folder in folders:
             held.append(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=held[-1]))
         file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=held[-1])
         held.append(file)
-        if not stat.S_ISREG(os.fstat(file).st_mode):
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
             raise IsADirectoryError(name)
         with os.fdopen(os.dup(file), "rb") as stream:
-            return stream.read()
+            stream.seek(max(status.st_size - most, 0) if most else 0)
+            return stream.read(-1 if most is None else most)
     finally:
         for descriptor in held:
             os.close(descriptor)

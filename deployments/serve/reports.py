@@ -1,4 +1,4 @@
-"""The reports of what was delivered, as a part of their environment."""
+"""The reports of what was delivered, and the logs of jobs, as a part of their environment."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from deployments import prefect_server
 from deployments.lifeline import Command
 from deployments.serve.part import Part
 from deployments.serve.place import Place
+from tasks.cluster.tasks import log_directory
 from tasks.errors import Refused
 from tasks.workspace.layout import Area
 
@@ -52,7 +53,8 @@ def _command(profile: Profile, url: str, environment: Mapping[str, str]) -> Comm
         todo = "set ppi.prefect.username and .password, or let them be served on 127.0.0.1 only"
         raise Refused(f"the reports at {url}", "anybody who can reach them could read what is proprietary", todo)
     deliveries = str(Area(profile.processing.root_directory).deliveries)
-    words = (profile.name, deliveries, place.host, str(place.port), urlsplit(url).path.rstrip("/"))
+    logs, base = str(log_directory(profile)), urlsplit(url).path.rstrip("/")
+    words = (profile.name, deliveries, logs, place.host, str(place.port), base)
     given = {LOGIN: login} if login else {}
     return Command(
         (sys.executable, "-m", "deployments.serve.report_pages", *words), {**environment, **given}, Path("/")

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tasks.errors import Transient
 
-__all__ = ["EXIT", "Exit", "Launch", "ending_children", "namespaces", "run"]
+__all__ = ["EXIT", "Exit", "Launch", "end_children", "ending_children", "namespaces", "run"]
 
 EXIT = "exit.json"
 """Where the supervisor says how the child ended."""
@@ -118,9 +118,14 @@ def ending_children() -> Iterator[None]:
     try:
         yield
     except BaseException:
-        for descriptor in tuple(_open_lifelines):
-            _close(descriptor)
+        end_children()
         raise
+
+
+def end_children() -> None:
+    """End every child at once."""
+    for descriptor in tuple(_open_lifelines):
+        _close(descriptor)
 
 
 @functools.cache

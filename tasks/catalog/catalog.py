@@ -21,7 +21,7 @@ from tasks.catalog.connection import Database
 from tasks.catalog.model import Execution, Record
 from tasks.catalog.schema import prepare
 from tasks.catalog.states import State, require_change
-from tasks.catalog.tables import ExecutionRow, PartRow, ProductRow, StageRow, StepRow
+from tasks.catalog.tables import ExecutionRow, PartRow, PieceRow, ProductRow, StageRow, StepRow
 from tasks.errors import Missing
 
 __all__ = ["KILLED", "Catalog", "IsHeld", "Wanted"]
@@ -30,10 +30,15 @@ KILLED = "it ended without a word: it was killed, or its host went down"
 IsHeld = Callable[[str], bool]
 """Tells whether somebody works on an observation now."""
 
-_PARTS: dict[str, type[PartRow]] = {"stages": StageRow, "steps": StepRow, "products": ProductRow}
+_PARTS: dict[str, type[PartRow]] = {
+    "stages": StageRow,
+    "steps": StepRow,
+    "pieces": PieceRow,
+    "products": ProductRow,
+}
 _ROWS_AT_ONCE = 100
 _OWN = {*Execution.model_fields}
-_OF_ITS_RUN = ("host", "account", "error")
+_OF_ITS_RUN = ("host", "account", "owner", "error", "pieces")
 """What a delivery does not say of the run that made it."""
 
 
@@ -95,6 +100,12 @@ class Catalog:
             session.exec(update(ExecutionRow).where(running, same).values(state=State.INTERRUPTED, error=KILLED))
             return Record(id=_added(session, execution).id or 0, **execution.model_dump())
 
+    def interrupt(self, number: int) -> None:
+        """Settle an execution that is still running to the catalog, and whose process is gone."""
+        running, same = col(ExecutionRow.state) == State.RUNNING, col(ExecutionRow.id) == number
+        with self._writing() as session:
+            session.exec(update(ExecutionRow).where(running, same).values(state=State.INTERRUPTED, error=KILLED))
+
     def add(self, execution: Execution) -> None:
         """Write down an execution that has ended already; who does so need not hold its observation."""
         with self._writing() as session:
@@ -125,7 +136,8 @@ class Catalog:
             if row and row.state is State.SUCCEEDED:
                 return
             row = row or _added(session, record)
-            _put(session, row, record.model_copy(update={name: getattr(row, name) for name in _OF_ITS_RUN}))
+            there = _records(session, [row], lambda _: True)[0]
+            _put(session, row, record.model_copy(update={name: getattr(there, name) for name in _OF_ITS_RUN}))
 
     def find(self, number: int, is_held: IsHeld) -> Record:
         """Return one execution.

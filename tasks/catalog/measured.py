@@ -19,15 +19,18 @@ from tasks.casa.proof import Proof
 from tasks.casa.record import RECORD, BlockRecord
 from tasks.casa.request import STEPS, StepTime
 from tasks.casa.verdict import Outcome
-from tasks.catalog.model import PROCESS, Execution, Product, Record, Stage, Step
+from tasks.catalog.model import PROCESS, Execution, Piece, Product, Record, Stage, Step
 from tasks.catalog.states import State
 from tasks.errors import Refused
+from tasks.usage import Usage
 from tasks.workspace import stored
 from tasks.workspace.delivery import PROVENANCE
 from tasks.workspace.layout import Tree
 from tasks.workspace.provenance import Input, Provenance
 
-__all__ = ["bytes_fetched", "finished_blocks", "late", "made_by", "products_of", "steps_left", "steps_of"]
+__all__ = [
+    "bytes_fetched", "finished_blocks", "late", "made_by", "pieces_of", "products_of", "steps_left", "steps_of",
+]  # fmt: skip
 
 
 def steps_of(
@@ -57,6 +60,19 @@ def steps_left(tree: Tree, since: datetime, taken_over: Set[str]) -> tuple[Step,
     logs = sorted(tree.working.glob(f"attempts/*/{STEPS}"))
     own = [log.parent for log in logs if log.stat().st_mtime >= since.timestamp()]
     return (*_of_casa(finished, taken_over), *chain.from_iterable(map(_unfinished, own)))
+
+
+def pieces_of(collected: Iterable[Usage], taken_over: Set[str] = frozenset()) -> tuple[Piece, ...]:
+    """Return the pieces of work that a run has done.
+
+    Parameters
+    ----------
+    collected
+        What was reported of them.
+    taken_over
+        As in `steps_of`; a run that finds an execution block finished learns nothing of what it takes.
+    """
+    return tuple(_piece(usage, taken_over) for usage in collected)
 
 
 def finished_blocks(tree: Tree) -> frozenset[str]:
@@ -116,6 +132,24 @@ def late(delivery: Path, provenance: Provenance, flow: str) -> Record:
             "stages": tuple(Stage(name=stage.stage, wall_seconds=stage.seconds) for stage in provenance.stages),
             "steps": steps_of(provenance.inputs, provenance.blocks),
         }
+    )
+
+
+def _piece(usage: Usage, taken_over: Set[str]) -> Piece:
+    work = usage.work
+    return Piece(
+        stage=work.stage,
+        step=work.step,
+        item=work.item or None,
+        kind=work.kind,
+        input_bytes=work.size or None,
+        wall_seconds=round(usage.wall_seconds, 3),
+        cpu_seconds=None if usage.cpu_seconds is None else round(usage.cpu_seconds, 3),
+        peak_memory_bytes=usage.peak_memory,
+        requested_memory_bytes=usage.requested_memory,
+        place=usage.place or None,
+        attempts=usage.attempts,
+        taken_over=work.stage == "process" and work.item in taken_over,
     )
 
 

@@ -10,7 +10,7 @@ from sqlmodel import Field, SQLModel
 
 from tasks.catalog.states import State
 
-__all__ = ["PROCESS", "Execution", "Product", "Record", "Stage", "Step", "Utc"]
+__all__ = ["PROCESS", "Execution", "Piece", "Product", "Record", "Stage", "Step", "Utc"]
 
 PROCESS = "casa"
 """The name of the step that is a CASA process as a whole."""
@@ -78,6 +78,8 @@ class Execution(SQLModel):
         What was asked for, and the hash of all that decides the result.
     host, account
         Where it ran, and as whom.
+    owner
+        The flow's process, as `tasks.cluster.tag.Owner` writes it.
     ppi_version, casa_version, calibrated_with, executor, recipe
         The software, and the CASA of the original calibration.
     state
@@ -103,6 +105,7 @@ class Execution(SQLModel):
     key: str | None = Field(default=None, sa_type=String(64))
     host: str | None = _text(default=None)
     account: str | None = _text(default=None)
+    owner: str | None = _text(default=None)
     ppi_version: str | None = _text(default=None)
     casa_version: str | None = _text(default=None)
     calibrated_with: str | None = _text(default=None)
@@ -157,6 +160,47 @@ class Step(SQLModel):
     taken_over: bool = False
 
 
+class Piece(SQLModel):
+    """A piece of work, with all that it took of the place where it was done; steps happen in it.
+
+    Parameters
+    ----------
+    stage, step
+        Which step of which stage, as in ``process`` and ``restore``.
+    item
+        The execution block; None for what belongs to all.
+    kind
+        What else decides how much it takes, as in ``casatasks 6.7.0 hifa_restore``.
+    input_bytes
+        What it read or fetched; None where that is not known.
+    wall_seconds
+        Of the attempt that ended.
+    cpu_seconds, peak_memory_bytes
+        Of the worker and all its children; None where others worked in the same process.
+    requested_memory_bytes
+        What its job had asked for; None where it was no job.
+    place
+        The slot of its job, or the host.
+    attempts
+        How often it was begun until it ended.
+    taken_over
+        Whether an earlier run did it, and this one found it done.
+    """
+
+    stage: str = _text()
+    step: str = _text()
+    item: str | None = Field(default=None, sa_type=String(64))
+    kind: str = _text(default="")
+    input_bytes: int | None = Field(default=None, sa_type=BigInteger)
+    wall_seconds: float | None = None
+    cpu_seconds: float | None = None
+    peak_memory_bytes: int | None = Field(default=None, sa_type=BigInteger)
+    requested_memory_bytes: int | None = Field(default=None, sa_type=BigInteger)
+    place: str | None = _text(default=None)
+    attempts: int = 1
+    taken_over: bool = False
+
+
 class Product(SQLModel):
     """Something that was delivered.
 
@@ -187,6 +231,7 @@ class Record(Execution):
     id: int
     stages: tuple[Stage, ...] = ()
     steps: tuple[Step, ...] = ()
+    pieces: tuple[Piece, ...] = ()
     products: tuple[Product, ...] = ()
 
     @property

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, Text
+from sqlalchemy import CheckConstraint, Index, Text
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-from tasks.catalog.model import Execution, Product, Stage, Step, Utc
+from tasks.catalog.model import Execution, Piece, Product, Stage, Step, Utc
 
-__all__ = ["METADATA", "EnvironmentRow", "ExecutionRow", "PartRow", "ProductRow", "StageRow", "StepRow"]
+__all__ = [
+    "METADATA", "EnvironmentRow", "ExecutionRow", "PartRow", "PieceRow", "ProductRow", "StageRow", "StepRow",
+]  # fmt: skip
 
 
 class _Table(SQLModel, registry=registry()):
@@ -63,6 +65,13 @@ class StepRow(PartRow, Step, table=True):
     """Steps."""
 
     __tablename__ = "step"
+
+
+class PieceRow(PartRow, Piece, table=True):
+    """Pieces of work; the newest of a kind are looked up."""
+
+    __tablename__ = "piece"
+    __table_args__ = (Index("ix_piece_of_a_kind", "stage", "step", "kind", "execution_id"),)
 
 
 class ProductRow(PartRow, Product, table=True):

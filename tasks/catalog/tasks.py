@@ -1,17 +1,23 @@
-"""The catalog of a profile: what the profile says of it, or a file in its area."""
+"""The catalog of a profile: what the profile says of it, or a file in its area; and what can be learnt from it."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
 from urllib.parse import quote
 
 from blocks.profile import Profile
 from tasks.catalog.catalog import Catalog
 from tasks.catalog.connection import Database
+from tasks.catalog.sizes import Sizes, learn
+from tasks.errors import PpiError
+from tasks.usage import Work
 from tasks.workspace.layout import Area
 
-__all__ = ["catalog_of", "database_of"]
+__all__ = ["catalog_of", "database_of", "sizes_of"]
 
 _FILE = "catalog.db"
+_log = logging.getLogger("ppi.catalog")
 
 
 def database_of(profile: Profile) -> Database:
@@ -42,3 +48,13 @@ def catalog_of(profile: Profile, *, upgrade: bool = False) -> Catalog:
     if not profile.catalog.url:
         Area(profile.processing.root_directory).make()
     return Catalog(database_of(profile), profile.name, upgrade=upgrade)
+
+
+def sizes_of(profile: Profile, works: Iterable[Work]) -> Sizes:
+    """Learn what a profile's catalog knows of some work; one that cannot be asked knows nothing."""
+    database = database_of(profile)
+    try:
+        return learn(database, works) if database.exists else Sizes()
+    except PpiError as error:
+        _log.warning("sizes of work are not known: %s", error)
+        return Sizes()

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tasks.cluster.job import ATTRIBUTES, Job
+from tasks.cluster.job import ATTRIBUTES, Job, Status
 from tasks.errors import Missing, Refused, Transient
 
 __all__ = ["Pool", "said"]
@@ -22,10 +23,12 @@ __all__ = ["Pool", "said"]
 _SECONDS: Final = 20.0
 _AWAY: Final = re.compile(
     r"connect to|can't find address|couldn't contact|can't communicate|timed out|unable to locate|disconnected|"
-    r"no such file.*schedd|closed connection|collector",
+    r"no such file.*schedd|closed connection|communication error|collector",
     re.IGNORECASE,
 )
 """How the programs say that they reached nobody; the rest of what they say is about what was asked."""
+
+_SUBMITTED: Final = re.compile(r"(\d+\.\d+) - \d+\.\d+$")
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,13 @@ class Pool:
         Its ``condor_config``; by default HTCondor's own.
     programs
         Where ``condor_submit`` and its kin are; by default they are on PATH.
+    seconds
+        How long one of them may take.
     """
 
     config: Path | None = None
     programs: Path | None = None
+    seconds: float = _SECONDS
 
     @property
     def environment(self) -> dict[str, str]:
@@ -85,15 +91,39 @@ class Pool:
         )
 
     def remove(self, constraint: str, reason: str) -> None:
-        """Take jobs out of the queue; that there are none is no error.
+        """Take jobs out of the queue; that there are none, or that they are about to leave, is no error.
 
         Raises
         ------
         Transient, Missing
             As `queue`.
         """
-        if self.queue(constraint):
+        try:
             self.run("condor_rm", "-reason", reason, "-constraint", constraint)
+        except Refused:
+            if any(job.status is not Status.REMOVED for job in self.queue(constraint)):
+                raise
+
+    def submit(self, description: str, name: str) -> str:
+        """Queue the one job of a submit description; return its id.
+
+        Parameters
+        ----------
+        name
+            That of the job, for messages.
+
+        Raises
+        ------
+        Transient, Missing
+            As `queue`.
+        Refused
+            HTCondor does not take it.
+        """
+        printed = self.run("condor_submit", "-terse", "-", standard_input=description)
+        match = _SUBMITTED.match(printed.strip())
+        if match is None:
+            raise Transient(f"HTCondor's condor_submit for {name}", f"it said {printed.strip()!r}", _AGAIN)
+        return match[1]
 
     def slots(self, constraint: str = "true") -> tuple[Mapping[str, Any], ...]:
         """Return the ClassAds of the pool's slots for which an expression is true.
@@ -105,7 +135,7 @@ class Pool:
         """
         return tuple(_ads(self.run("condor_status", "-json", "-constraint", constraint)))
 
-    def run(self, program: str, *arguments: str) -> str:
+    def run(self, program: str, *arguments: str, standard_input: str = "") -> str:
         """Run one of HTCondor's programs; return what it prints.
 
         Raises
@@ -119,17 +149,28 @@ class Pool:
         """
         try:
             ran = subprocess.run(
-                [program, *arguments], env=self.environment, stdin=subprocess.DEVNULL, capture_output=True,
-                text=True, timeout=_SECONDS, check=False,
+                [self.program(program), *arguments], env=self.environment, input=standard_input,
+                capture_output=True, text=True, timeout=self.seconds, check=False,
             )  # fmt: skip
-        except FileNotFoundError as error:
-            todo = "install HTCondor on this host, or set ppi.cluster.condorPrograms"
-            raise Missing(f"HTCondor's {program}", "it is not on this host", todo) from error
         except subprocess.TimeoutExpired as error:
-            raise Transient(f"HTCondor's {program}", f"no answer within {_SECONDS:.0f} s", _AGAIN) from error
+            raise Transient(f"HTCondor's {program}", f"no answer within {self.seconds:g} s", _AGAIN) from error
         if ran.returncode == 0:
             return ran.stdout
         raise said(program, ran.stderr or ran.stdout, ran.returncode)
+
+    def program(self, name: str) -> str:
+        """Return the path of one of HTCondor's programs.
+
+        Raises
+        ------
+        Missing
+            It is not here.
+        """
+        found = shutil.which(name, path=self.environment["PATH"])
+        if found is None:
+            todo = "install HTCondor on this host, or set ppi.cluster.condorPrograms"
+            raise Missing(f"HTCondor's {name}", "it is not on this host", todo)
+        return found
 
     def _jobs(self, program: str, *arguments: str) -> tuple[Job, ...]:
         printed = self.run(program, "-json", "-attributes", ",".join(ATTRIBUTES), *arguments)

@@ -19,15 +19,16 @@ from tasks.casa.environment import measures_directory
 from tasks.casa.record import BlockRecord
 from tasks.casa.versions import casa_for
 from tasks.casa.wheels import RestoreParameters
-from tasks.ngas.client import NgasClient
 from tasks.ngas.model import StoredFile
-from tasks.ngas.store import Store
 from tasks.ngas.tasks import archive_client, shared_store
+from tasks.place import place
 from tasks.ppr.procedures import OF_RESTORE, ProcedureName
 from tasks.progress import Event, tell
-from tasks.restore import gather, process
-from tasks.restore.deliver import Delivered, Run, deliver
+from tasks.restore import gather, jobs
+from tasks.restore import work as works
+from tasks.restore.deliver import Delivered, Run
 from tasks.restore.plan import Casa, Plan, PlannedBlock, make_plan, read_manifest
+from tasks.restore.process import CasaSettings
 from tasks.workspace.layout import Tree
 from tasks.workspace.provenance import Input
 
@@ -104,27 +105,26 @@ def write_request(profile: str, plan: Plan, tree: Tree) -> Path:
 @task("fetch the calibration products")
 def fetch_products(profile: str, plan: Plan, tree: Tree) -> tuple[Input, ...]:
     """Fetch the calibration products; see `tasks.restore.gather`."""
-    return gather.fetch_products(plan, tree, *_archive(profile))
+    return place().run(works.products_work(plan), jobs.fetch_products, _archive(profile), plan, tree)
 
 
 @task("fetch {block.uid}")
 def fetch_block(profile: str, block: PlannedBlock, tree: Tree) -> tuple[Input, ...]:
     """Fetch and unpack one execution block; see `tasks.restore.gather`."""
-    return gather.fetch_block(block, tree, *_archive(profile))
+    return place().run(works.fetch_work(block), jobs.fetch_block, _archive(profile), block, tree)
 
 
 @task("restore {block.uid}", retries=2)
 def restore_block(profile: str, plan: Plan, block: PlannedBlock, tree: Tree) -> BlockRecord:
     """Restore one execution block with casatasks; see `tasks.restore.process`."""
-    return process.restore_block(plan, block, tree, _casa(profile), _stepping(block.raw.name))
+    return place().run(works.restore_work(plan, block), jobs.restore_block, _casa(profile), plan, block, tree)
 
 
 @task("run the pipeline on {plan.observation.mous}", retries=2)
 def restore_with_pipeline(profile: str, plan: Plan, tree: Tree) -> tuple[BlockRecord, ...]:
     """Restore all execution blocks with the pipeline; see `tasks.restore.process`."""
-    return process.restore_with_pipeline(
-        plan, gather.request_path(plan, tree), tree, _casa(profile), _stepping("pipeline")
-    )
+    request = gather.request_path(plan, tree)
+    return place().run(works.pipeline_work(plan), jobs.restore_with_pipeline, _casa(profile), plan, request, tree)
 
 
 @task("deliver {plan.observation.mous}")
@@ -132,13 +132,12 @@ def deliver_blocks(
     plan: Plan, tree: Tree, run: Run, inputs: tuple[Input, ...], blocks: tuple[BlockRecord, ...]
 ) -> Delivered:
     """Deliver; see `tasks.restore.deliver`."""
-    tell(Event("finish", str(plan.observation.mous), "deliver"))
-    return deliver(plan, tree, run, inputs, blocks)
+    return place().run(works.deliver_work(plan), jobs.deliver_blocks, plan, tree, run, inputs, blocks)
 
 
-def _archive(profile: str) -> tuple[Store, NgasClient]:
+def _archive(profile: str) -> jobs.Archive:
     environment = current(profile)
-    return shared_store(environment), archive_client(environment)
+    return jobs.Archive(environment.ngas, environment.processing)
 
 
 def _planned_casa(settings: CasaProfile, calibrated: str) -> Casa:
@@ -148,10 +147,6 @@ def _planned_casa(settings: CasaProfile, calibrated: str) -> Casa:
     return Casa(executor=settings.executor, version=version)
 
 
-def _casa(profile: str) -> process.CasaSettings:
+def _casa(profile: str) -> CasaSettings:
     casa = current(profile).casa
-    return process.CasaSettings(measures_directory(casa.measures_directory), casa.timeout_seconds, casa.home)
-
-
-def _stepping(item: str) -> Callable[[str], None]:
-    return lambda step: tell(Event("process", item, step, 1))
+    return CasaSettings(measures_directory(casa.measures_directory), casa.timeout_seconds, casa.home)

@@ -30,7 +30,7 @@ class State(BaseModel):
     step
         What CASA does now, or did last, to those that are not.
     path
-        The attempt, or the delivery.
+        The attempt, or the delivery; None for a run that has not begun one.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -38,9 +38,14 @@ class State(BaseModel):
     observation: str
     project: str
     state: Literal["running", "interrupted", "success", "success with caveats", "failed"]
-    blocks_done: int
+    blocks_done: int = 0
     step: str = ""
-    path: Path
+    path: Path | None = None
+
+    @property
+    def is_delivered(self) -> bool:
+        """Whether it is a delivery, and no attempt at one."""
+        return self.state not in ("running", "interrupted")
 
 
 def states(area: Area) -> tuple[State, ...]:

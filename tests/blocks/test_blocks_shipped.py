@@ -81,6 +81,15 @@ def test_two_profiles_share_only_what_is_shared(one: str, other: str) -> None:
         assert not set(of_an_environment(first)) & set(of_an_environment(second))
 
 
+@pytest.mark.parametrize("name", [*OWN, *VLASS])
+def test_jobs_count_against_what_environments_share_and_in_the_group_of_their_own(name: str) -> None:
+    profile = Profile.load(name)
+    cluster, whose = profile.cluster, "vlass" if name in VLASS else "ppi"
+    assert (cluster.transfer.concurrency_limits, cluster.casa.concurrency_limits) == ("NGAS", "CASA")
+    groups = {each.accounting_group for each in (cluster.transfer, cluster.casa, cluster.light)}
+    assert groups == {f"group_{profile.environment}.{whose}"}
+
+
 def test_what_is_shipped_is_overridden_and_not_read_where_a_path_is_given(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

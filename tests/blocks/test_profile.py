@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from blocks import Profile, ProfileError
 from blocks.keys import keys_of
+from blocks.profile import Resources
 
 ROOT = Path(__file__).parents[2]
 FETCHER = "edu.nrao.archive.datafetcher.DataFetcherSettings"
@@ -62,6 +63,12 @@ EVERYTHING = (
         "ppi.casa.measuresDirectory": "/home/casa/data",
         "ppi.cluster.kind": "htcondor",
         "ppi.cluster.maxWorkers": "16",
+        "ppi.cluster.interface": "ib0",
+        "ppi.cluster.condorConfig": "/etc/condor/condor_config",
+        "ppi.cluster.condorPrograms": "/usr/local/condor/bin",
+        "ppi.cluster.python": "/home/ppi/naasc-test/bin/python",
+        "ppi.cluster.logDirectory": "/lustre/test/logs",
+        "ppi.cluster.longestIdle": "36:00:00",
         "ppi.broker.url": "amqps://amqp:5671/",
         "ppi.broker.username": "amqp",
         "ppi.broker.password": "b",
@@ -74,10 +81,14 @@ EVERYTHING = (
         for name, value in {
             "cores": "2",
             "memory": "1.5 GiB",
+            "leastMemory": "700 MB",
+            "memoryLimit": "1.75GB",
             "disk": "8GB",
             "walltime": "48:00:00",
             "requirements": '(TARGET.NodeClass == "highmem")',
-            "concurrencyLimits": "ARCHIVE:1.5",
+            "rank": "TARGET.KFlops",
+            "concurrencyLimits": "CASA,ARCHIVE:1.5",
+            "accountingGroup": "group_prod.ppi",
         }.items()
     }
 )
@@ -193,6 +204,19 @@ def test_overrides_between_directories_are_by_key(tmp_path: Path) -> None:
     assert str(profile.origins["ppi.ngas.servers"]) == f"{tmp_path}/0/t.properties:3"
 
 
+def test_a_class_that_asks_for_little_never_asks_for_more_by_default(load: Load) -> None:
+    cluster = load(ppi__cluster__light__memory="100 MB", ppi__cluster__casa__memory="0.5 GiB").cluster
+    leasts = [each.least_memory for each in (cluster.light, cluster.casa, cluster.transfer)]
+    assert leasts == ["100 MB", "512 MB", "512 MB"]
+
+
+@pytest.mark.parametrize("value", ["TARGET.Memory > 1\nqueue 1000", "a\rb", "a\0b"])
+def test_an_expression_that_comes_in_another_way_is_one_line_too(value: str) -> None:
+    for name in ("requirements", "rank"):
+        with pytest.raises(ValidationError, match="it is more than one line"):
+            Resources.model_validate({name: value})
+
+
 def test_the_fetchers_keys_stand_in(load: Load) -> None:
     theirs = {f"{FETCHER}.defaultThreadsPerHost": "7", f"{FETCHER.upper()}.EXECUTIONSITE": "DSOC"}
     profile = load(**theirs, **{f"{FETCHER}.locatorServiceUrlPrefix": "http://l/location"})
@@ -274,6 +298,34 @@ WRONG = {
     "size without a unit": ("ppi.cluster.casa.memory", "4096", "'4096' is not a size with its unit"),
     "nothing": ("ppi.cluster.casa.disk", "0 GB", "'0 GB' is not a size with its unit"),
     "walltime": ("ppi.cluster.light.walltime", "2d", "'2d' is not hours:minutes:seconds"),
+    "limit without a number": (
+        "ppi.cluster.casa.concurrencyLimits",
+        "CASA, NGAS:x",
+        "'NGAS:x' is not the name of a limit, nor NAME:number",
+    ),
+    "limit of nothing": (
+        "ppi.cluster.casa.concurrencyLimits",
+        "CASA:0.0",
+        "'CASA:0.0' is not the name of a limit, nor NAME:number with a number above 0",
+    ),
+    "no limit": ("ppi.cluster.casa.concurrencyLimits", ",", "it names no limit"),
+    "group": ("ppi.cluster.light.accountingGroup", "group prod", "'group prod' is not the name of an accounting"),
+    "address of an interface": (
+        "ppi.cluster.interface",
+        "10.0.0.1",
+        "'10.0.0.1' is not the name of a network interface: an address has no place here",
+    ),
+    "control character": ("ppi.cluster.light.rank", "a\x1fb", "it is more than one line, or has a control"),
+    "more at least than it begins with": (
+        "ppi.cluster.casa.leastMemory",
+        "17 GB",
+        "'17 GB' is more than `memory` of that class, which is 16 GB",
+    ),
+    "less at most than it begins with": (
+        "ppi.cluster.transfer.memoryLimit",
+        "3.9GB",
+        "'3.9GB' is less than `memory` of that class, which is 4 GB",
+    ),
     "no time": ("ppi.cluster.light.walltime", "0:00:00", "'0:00:00' cannot be used: input should be greater than"),
 }
 

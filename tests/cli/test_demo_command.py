@@ -36,6 +36,12 @@ def test_an_unknown_fault_is_a_usage_error(name: str, hint: str) -> None:
     assert hint in wrong.stderr
 
 
+def test_a_fault_is_not_shown_on_a_cluster() -> None:
+    wrong = CliRunner().invoke(app, ["demo", "--cluster", "--fault", "short-body"])
+    assert wrong.exit_code == 2
+    assert "without a cluster" in wrong.stderr
+
+
 @pytest.mark.parametrize(
     ("ends", "error", "ended", "right"),
     [

@@ -1,4 +1,4 @@
-"""What a check finds on the host itself: CASA, measures, directories, room, a cluster; and how it waits."""
+"""What a check finds on the host itself: CASA, measures, directories, room; and how it waits."""
 
 from __future__ import annotations
 
@@ -84,30 +84,6 @@ def test_too_little_room_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     finding = found(written(tmp_path), "store")
     assert (finding.state, finding.exit_code) == ("wrong", 4)
     assert finding.why.endswith("only 1.0 GB are free")
-
-
-@pytest.mark.parametrize(
-    ("script", "state", "code", "says"),
-    [
-        ("echo; echo '  x86_64/LINUX 12 0 3'; echo '         Total 12 0 3'", "ok", 0, "12 slots"),
-        ("echo 'Error: cannot reach collector' >&2; exit 1", "wrong", 5, "cannot reach collector"),
-        ("exit 1", "wrong", 5, "ended with 1"),
-        ("echo '   Total 0 0 0'", "wrong", 5, "no slots"),
-        ("", "unknown", 5, "told no total"),
-        ("exec sleep 60", "wrong", 5, "its collector does not answer"),
-        (None, "unknown", 5, "not on this host's PATH"),
-    ],
-)
-def test_a_cluster_is_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, state: str, code: int, says: str
-) -> None:
-    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    if script is not None:
-        (tmp_path / "condor_status").write_text(f"#!/bin/sh\n{script}\n")
-        (tmp_path / "condor_status").chmod(0o755)
-    finding = found(written(tmp_path, cluster_kind="htcondor"), "cluster")
-    assert (finding.state, finding.exit_code) == (state, code)
-    assert says in finding.why
 
 
 def test_nothing_is_waited_for_longer_than_agreed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

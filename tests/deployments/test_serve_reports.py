@@ -1,4 +1,4 @@
-"""Reports are shown to browsers, and nothing else that lies beside or around them."""
+"""Reports and logs of jobs are shown to browsers, and nothing else that lies beside or around them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 
+from deployments.serve import report_pages
 from deployments.serve.report_pages import application
 
 MOUS = "MOUS_uid___A001_X1284_X265f"
 REPORT = f"/2017.1.00886.L/{MOUS}/qa/report.html"
+CREW = "process-4f2a"
+LOG = f"/jobs/{CREW}/w-1.err"
 SECRET = b"not for browsers"
 
 
@@ -36,7 +39,17 @@ def deliveries(tmp_path: Path) -> Path:
         "../../../catalog.db",
     ):
         (folder / hidden).write_bytes(SECRET)
+    crew = logs_of(tmp_path / "area" / "delivered") / CREW
+    (crew / "tls").mkdir(parents=True)
+    (crew / "w-1.err").write_text("Traceback <script>\n")
+    for hidden in ("crew.json", ".w-1.err", "tls/key.pem", "tls/w.log", "../w.log", "../../w.log"):
+        (crew / hidden).write_bytes(SECRET)
     return tmp_path / "area" / "delivered"
+
+
+def logs_of(deliveries: Path) -> Path:
+    """Return where the logs are, in the area beside the deliveries."""
+    return deliveries.parent / "jobs"
 
 
 @dataclass(frozen=True)
@@ -58,7 +71,7 @@ class Browser:
 
 
 def client(deliveries: Path, **options: str) -> Browser:
-    return Browser(application("site-test", deliveries, **options))
+    return Browser(application("site-test", deliveries, logs_of(deliveries), **options))
 
 
 def test_a_report_and_its_pictures_are_shown_but_run_no_script(deliveries: Path) -> None:
@@ -71,6 +84,19 @@ def test_a_report_and_its_pictures_are_shown_but_run_no_script(deliveries: Path)
     assert (picture.content, picture.headers["content-type"]) == (b"a picture", "image/png")
 
 
+def test_a_log_of_a_job_is_shown_as_the_text_that_it_is(deliveries: Path) -> None:
+    answer = client(deliveries).get(LOG)
+    assert (answer.status_code, answer.text) == (200, "Traceback <script>\n")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+def test_of_a_long_log_the_end_is_shown(deliveries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report_pages, "_MOST_OF_A_LOG", 8)
+    assert client(deliveries).get(LOG).text == "<script>\n"[-8:]
+
+
 def test_it_says_whose_reports_it_has(deliveries: Path) -> None:
     assert client(deliveries).get("/health").text == "the reports of site-test"
 
@@ -78,11 +104,13 @@ def test_it_says_whose_reports_it_has(deliveries: Path) -> None:
 def test_it_may_stand_below_a_path(deliveries: Path) -> None:
     assert client(deliveries, base="/reports").get(f"/reports{REPORT}").status_code == 200
     assert client(deliveries, base="/reports").get(REPORT).status_code == 404
+    assert client(deliveries, base="/reports").get(f"/reports{LOG}").status_code == 200
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 def test_it_takes_nothing(deliveries: Path, method: str) -> None:
     assert client(deliveries).request(method, REPORT).status_code == 405
+    assert client(deliveries).request(method, LOG).status_code == 405
 
 
 @pytest.mark.parametrize(
@@ -92,6 +120,9 @@ def test_it_takes_nothing(deliveries: Path, method: str) -> None:
         f"/2017.1.00886.L/{MOUS}/provenance.json", f"/2017.1.00886.L/{MOUS}/calibrated/table.dat",
         f"/2017.1.00886.L/{MOUS}/qa/.draft.html", f"/2017.1.00886.L/{MOUS}/qa/%2e%2e%2fprovenance.json",
         f"/2017.1.00886.L/{MOUS}/qa/none.html", "/2017.1.00886.L/index.html", f"/%2e%2e/{MOUS}/qa/report.html",
+        "/jobs", "/jobs/", f"/jobs/{CREW}", f"/jobs/{CREW}/", f"/jobs/{CREW}/crew.json", f"/jobs/{CREW}/.w-1.err",
+        f"/jobs/{CREW}/tls/key.pem", f"/jobs/{CREW}/tls/w.log", f"/jobs/{CREW}/tls%2fw.log", "/jobs/w.log",
+        f"/jobs/{CREW}/..%2fw.log", "/jobs/%2e%2e/w.log", f"/jobs/{CREW}/%00.log", "/jobs/MOUS_x/qa/w.log",
         "/2017.1.00886.L/MOUS_%00/qa/report.html", f"/2017.1.00886.L/{'MOUS_' + 'x' * 300}/qa/report.html",
     ],
 )  # fmt: skip
@@ -102,7 +133,24 @@ def test_nothing_else_is_shown(deliveries: Path, path: str) -> None:
 
 
 STEPS = st.sampled_from(
-    ["..", ".", "", "qa", MOUS, "2017.1.00886.L", "provenance.json", "catalog.db", "%2e%2e", "\0"]
+    [
+        "..",
+        ".",
+        "",
+        "qa",
+        MOUS,
+        "2017.1.00886.L",
+        "provenance.json",
+        "catalog.db",
+        "%2e%2e",
+        "\0",
+        "jobs",
+        CREW,
+        "tls",
+        "w.log",
+        "key.pem",
+        "crew.json",
+    ]
 )
 PARTS = st.lists(STEPS | st.text(max_size=8), max_size=7)
 
@@ -128,7 +176,7 @@ def _ask(deliveries: Path, scope: dict[str, object], told: list[bytes]) -> None:
     async def send(message: dict[str, object]) -> None:
         told.append(bytes(message.get("body", b"")))  # type: ignore[arg-type]
 
-    asyncio.run(application("site-test", deliveries)(scope, receive, send))  # type: ignore[arg-type]
+    asyncio.run(application("site-test", deliveries, logs_of(deliveries))(scope, receive, send))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("linked", ["file", "qa", "mous", "project", "pipe", "folder"])
@@ -157,19 +205,37 @@ def test_links_and_what_is_no_file_are_not_followed(deliveries: Path, linked: st
     assert client(deliveries).get(path).status_code == 404
 
 
+@pytest.mark.parametrize("linked", ["file", "crew", "pipe", "folder"])
+def test_logs_that_are_links_or_no_files_are_not_followed(deliveries: Path, linked: str) -> None:
+    logs, log = logs_of(deliveries), logs_of(deliveries) / CREW / "w-2.log"
+    path = f"/jobs/{CREW}/w-2.log"
+    if linked == "file":
+        log.symlink_to(logs / CREW / "w-1.err")
+    elif linked == "crew":
+        (logs / "other").symlink_to(logs / CREW)
+        path = "/jobs/other/w-1.err"
+    elif linked == "pipe":
+        os.mkfifo(log)
+    else:
+        log.mkdir()
+    assert client(deliveries).get(path).status_code == 404
+
+
 def test_where_there_is_nothing_yet(tmp_path: Path) -> None:
     assert client(tmp_path / "none").get(REPORT).status_code == 404
+    assert client(tmp_path / "none").get(LOG).status_code == 404
 
 
 def signed(login: str) -> dict[str, str]:
     return {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
 
 
-def test_with_a_login_only_who_has_it_sees_a_report(deliveries: Path) -> None:
+@pytest.mark.parametrize("path", [REPORT, LOG])
+def test_with_a_login_only_who_has_it_sees_anything(deliveries: Path, path: str) -> None:
     guarded = client(deliveries, login="ppi:s3crét")
-    asked = guarded.get(REPORT)
+    asked = guarded.get(path)
     assert (asked.status_code, asked.headers["www-authenticate"]) == (401, 'Basic realm="PPI reports"')
     for wrong in ("ppi:", "ppi:s3cret", ":", "other:s3crét"):
-        assert guarded.get(REPORT, headers=signed(wrong)).status_code == 401
-    assert guarded.get(REPORT, headers=signed("ppi:s3crét")).status_code == 200
+        assert guarded.get(path, headers=signed(wrong)).status_code == 401
+    assert guarded.get(path, headers=signed("ppi:s3crét")).status_code == 200
     assert guarded.get("/health").status_code == 200

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,8 +21,10 @@ from tasks.alma.ids import EntityId
 from tasks.catalog.catalog import Catalog, Wanted
 from tasks.catalog.model import Record
 from tasks.catalog.states import State
-from tasks.catalog.tasks import catalog_of, database_of
+from tasks.catalog.tasks import catalog_of, database_of, sizes_of
+from tasks.cluster.tag import Owner
 from tasks.errors import Failed, Missing, Refused, Transient
+from tasks.usage import Usage, Work, report
 
 MOUS = EntityId("uid://A001/X1284/X265f")
 PLAN: Any = SimpleNamespace(
@@ -102,6 +105,42 @@ def test_what_ends_a_run_is_written_down_and_goes_on(
     assert found.finished
     assert found.account
     assert [time.stage for time in record.times] == ["plan"]
+
+
+@pytest.mark.parametrize("well", [True, False])
+def test_what_work_took_is_written_down_on_the_way_however_the_run_ends(profile: Profile, well: bool) -> None:
+    fetch, restore = Work("gather", "fetch", "uid://A002/X1/X1", size=7), Work("process", "restore")
+    with suppress(Failed), recorded(profile, "restore-ous", MOUS) as record:
+        report(Usage(fetch, 2.0, 1.0, 800))
+        with record.stage("process"):
+            assert [piece.step for piece in written(profile)[0].pieces] == ["fetch"]
+            report(Usage(restore, 3.0))
+            if not well:
+                raise Failed("the block")
+    (found,) = written(profile)
+    assert [(piece.step, piece.item, piece.wall_seconds) for piece in found.pieces] == [
+        ("fetch", "uid://A002/X1/X1", 2.0),
+        ("restore", None, 3.0),
+    ]
+    assert sizes_of(profile, [fetch]).memory(fetch) == 1000
+
+
+def test_a_run_belongs_to_the_process_that_runs_it(profile: Profile) -> None:
+    with recorded(profile, "restore-ous", MOUS):
+        pass
+    owner = Owner.read(written(profile)[0].owner or "")
+    assert (owner.pid, owner.host, owner.is_gone) == (os.getpid(), os.uname().nodename, False)
+
+
+def test_a_catalog_that_cannot_be_asked_teaches_nothing_and_is_left_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    work = Work("gather", "fetch")
+    assert sizes_of(profile_at(tmp_path), [work]).memory(work) is None
+    assert (list(tmp_path.iterdir()), caplog.text) == ([], "")
+    (tmp_path / "catalog.db").write_text("a shopping list, and a long one at that" * 100)
+    assert sizes_of(profile_at(tmp_path), [work]).memory(work) is None
+    assert "sizes of work are not known: the catalog at" in caplog.text
 
 
 def test_a_catalog_that_is_away_in_the_middle_is_caught_up_with(profile: Profile, hurried: None) -> None:

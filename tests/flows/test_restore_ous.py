@@ -19,7 +19,8 @@ import flows.restore_ous
 from blocks.profile import Cluster, Metadata, Ngas, Processing, Profile
 from flows.restore_ous import restore_ous
 from tasks import _task
-from tasks.errors import Failed, Missing, PpiError, Refused, Transient
+from tasks.alma.ids import EntityId
+from tasks.errors import Exhausted, Failed, Missing, PpiError, Refused, Transient
 from tasks.ppr.procedures import OF_RESTORE
 from tasks.restore import tasks as steps
 
@@ -79,7 +80,7 @@ def test_every_task_of_the_restore_is_tried_again_where_that_helps() -> None:
         assert all(delay > 0 for delay in task.retry_delay_seconds), name
 
 
-@pytest.mark.parametrize("kind", [Refused, Missing, Transient, Failed])
+@pytest.mark.parametrize("kind", [Refused, Missing, Transient, Exhausted, Failed])
 def test_only_what_passes_is_tried_again(kind: type[PpiError]) -> None:
     assert _is_retried(kind("the archive", "it is busy", "wait")) == kind.retry_helps
     assert kind.retry_helps == (kind is Transient)
@@ -117,8 +118,9 @@ def test_a_stage_is_a_subflow_with_its_own_workers_that_is_told_the_profile_by_n
         return lambda function: lambda *given: (made.update(given=given), function(*given))[1]
 
     monkeypatch.setattr(flows._stage, "flow", flow)
-    stage = flows._stage.stage("gather", resources)
-    assert stage(lambda profile, plan: (profile.name, plan))(profile, "a plan") == ("site-test", "a plan")
+    stage = flows._stage.stage("gather", resources)  # type: ignore[arg-type]
+    case = flows._stage.Case(profile, "restore-ous", "", EntityId("uid://A001/X1/X2"), "")
+    assert stage(lambda case, plan: (case.profile.name, plan))(case, "a plan") == ("site-test", "a plan")
     assert (made["name"], made["flow_run_name"], made["persist_result"]) == ("gather", "gather", False)
     assert made["task_runner"]._max_workers == workers
     assert made["given"] == ("site-test",)

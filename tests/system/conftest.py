@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 from environments import Environment, MakeEnvironment, own_archive
+from pools import SETTINGS, MakePool, emptied, release
 from ports import free_port
 
 from deployments.local import environment
+from deployments.local.condor.config import Settings
+from deployments.local.condor.pool import LocalPool, running
 from deployments.local.ngas_server import Fault, serving
 from deployments.local.observatory.build import Observatory, build
 
@@ -73,6 +76,30 @@ def make_environment(tmp_path: Path, observatory: Observatory, prefect_api: str)
                 }
             )
             return made
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def shared_pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPool]:
+    with running(tmp_path_factory.mktemp("pool"), release(), SETTINGS) as pool:
+        yield pool
+
+
+@pytest.fixture
+def pool(shared_pool: LocalPool) -> Iterator[LocalPool]:
+    """A pool that others use before and after: its queue is empty at the end, and it runs."""
+    with emptied(shared_pool):
+        yield shared_pool
+
+
+@pytest.fixture
+def make_pool(tmp_path: Path) -> Iterator[MakePool]:
+    """Make pools to be stopped, killed or filled."""
+    with ExitStack() as stack:
+
+        def make(name: str = "pool", settings: Settings = SETTINGS) -> LocalPool:
+            return stack.enter_context(running(tmp_path / name, release(), settings))
 
         yield make
 

@@ -21,14 +21,17 @@ from sqlmodel import Session
 
 from tasks.catalog.catalog import Catalog, Wanted
 from tasks.catalog.connection import Database
-from tasks.catalog.model import Execution, Stage
+from tasks.catalog.model import Execution, Piece, Stage
 from tasks.catalog.schema import MIGRATIONS, REVISION, VERSION_TABLE
+from tasks.catalog.sizes import learn
 from tasks.catalog.states import State
 from tasks.catalog.tables import METADATA, EnvironmentRow
 from tasks.errors import Missing, Refused, Transient
+from tasks.usage import Work
 
 ROOT = Path(__file__).parents[2]
 AT_ONCE = 4
+WORK = Work("gather", "fetch")
 OPEN = """
 import sys
 from tasks.catalog.catalog import Catalog
@@ -77,14 +80,14 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     return Place(cluster.url(name), USER, cluster.password, is_file=False)
 
 
-def older(place: Place) -> None:
-    """Make the catalog that the first PPI with one made."""
+def older(place: Place, revision: str = "0001") -> None:
+    """Make the catalog that an earlier PPI made; by default the first one with a catalog."""
     with place.database.alone() as connection:
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         config.set_main_option("path_separator", "os")
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        command.upgrade(config, revision)
         with Session(connection) as session:
             session.add(EnvironmentRow(id=1, profile="site-test", created=datetime.now(UTC)))
             session.flush()
@@ -105,20 +108,29 @@ def test_the_migrations_make_what_the_models_say(place: Place) -> None:
     assert ScriptDirectory(str(MIGRATIONS)).get_heads() == [REVISION]
 
 
-def test_an_older_catalog_is_kept_and_brought_up_to_date(place: Place) -> None:
-    older(place)
+@pytest.mark.parametrize("earlier", ["0001", "0002"])
+def test_an_older_catalog_is_kept_and_brought_up_to_date(place: Place, earlier: str) -> None:
+    older(place, earlier)
     if not place.is_file:
         with pytest.raises(
-            Refused, match=r"is of revision 0001, and this PPI works with \d+. Next: ppi deploy site-t"
+            Refused, match=rf"is of revision {earlier}, and this PPI works with \d+. Next: ppi deploy site-t"
         ):
             Catalog(place.database, "site-test")
         with place.database.reading() as connection:
-            assert "step" not in inspect(connection).get_table_names()
+            assert "piece" not in inspect(connection).get_table_names()
+    assert learn(place.database, [WORK]).memory(WORK) is None, "it teaches nothing, and stays as it is"
     catalog = Catalog(place.database, "site-test", upgrade=not place.is_file)
     (kept,) = catalog.look_up(Wanted(), lambda _: False)
-    assert (kept.observation, kept.stages) == ("uid://A001/X1/X1", ())
-    catalog.write(kept.model_copy(update={"stages": (Stage(name="plan"),)}))
-    assert Catalog(place.database, "site-test").find(kept.id, lambda _: False).stages == (Stage(name="plan"),)
+    assert (kept.observation, kept.owner, kept.stages, kept.pieces) == ("uid://A001/X1/X1", None, (), ())
+    done = Piece(stage=WORK.stage, step=WORK.step, peak_memory_bytes=2**40)
+    parts = {"stages": (Stage(name="plan"),), "pieces": (done, done)}
+    catalog.write(kept.model_copy(update=parts))
+    found = Catalog(place.database, "site-test").find(kept.id, lambda _: False)
+    assert (found.stages, found.pieces) == ((Stage(name="plan"),), (done, done))
+    others = [WORK, Work("gather", "fetch products"), Work("process", "restore", kind="another")]
+    known = learn(place.database, others)
+    assert [known.expect(each).runs for each in others] == [2, 0, 0]
+    assert (known.memory(WORK) or 0) > 2**40
 
 
 def test_another_profiles_older_catalog_is_not_touched(place: Place) -> None:

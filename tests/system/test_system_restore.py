@@ -111,6 +111,11 @@ def test_a_plan_touches_nothing_and_a_permitted_profile_may_restore_what_is_prop
     assert "success" in restored.stdout
     again = json.loads(environment.ppi("plan", PROPRIETARY, "--json").stdout)
     assert again["bytes_to_fetch"] == 0
+    for expected, runs in ((plan["expected"], [0, 0, 0, 0]), (again["expected"], [1, 1, 1, 1])):
+        steps = [step for stage in expected for step in stage["steps"]]
+        assert [step["step"] for step in steps] == ["fetch", "fetch products", "restore", "deliver"]
+        assert [step["runs"] for step in steps] == runs
+        assert {stage["wall_seconds"] is not None for stage in expected} == {any(runs)}
     (state,) = json.loads(environment.ppi("status", "--json").stdout)
     assert (state["state"], state["observation"], state["blocks_done"]) == ("success", PROPRIETARY, 1)
     assert PROPRIETARY in environment.ppi("status").stdout

@@ -13,7 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from tasks.disk import names_in
-from tasks.lease import Claim, Holder, Lease, beating, holders, leased, sweep
+from tasks.lease import Claim, Holder, Lease, beating, holders, leased, left, sweep
 from tasks.ngas.store.entry import Entry
 
 __all__ = ["Custody"]
@@ -82,6 +82,10 @@ class Custody:
             sweep(uses)
             _tidy(uses)
         return {key[:2] for key in swept}
+
+    def left(self) -> int:
+        """Count what `sweep` would remove."""
+        return sum(len(left(folder)) for folder in (self._leases, self._streams, *self._uses()))
 
     @contextmanager
     def pruning(self) -> Iterator[None]:

@@ -132,6 +132,15 @@ class Store:
         with explained(f"the store {self._root} cannot be verified"):
             return verify(self._root)
 
+    def left_by_the_dead(self) -> int:
+        """Count the leases that their holders can no longer give back."""
+        return Custody(self._root).left()
+
+    def clear_away(self) -> None:
+        """Remove what the dead have left, which otherwise the next who uses the store does."""
+        with explained(f"the store {self._root} cannot be cleared"):
+            _clear_away.__wrapped__(self._root)
+
     def _brought(self, entry: Entry, file: StoredFile, fetch: Callable[[], Transfer]) -> Transfer | None:
         """Make sure that the file is there; say how it came, if it came now."""
         if entry.vouches_for(file):

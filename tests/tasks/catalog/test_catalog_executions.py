@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tasks.catalog.catalog import KILLED, Catalog, Wanted
 from tasks.catalog.connection import Database
-from tasks.catalog.model import Execution, Product, Record, Stage, Step
+from tasks.catalog.model import Execution, Piece, Product, Record, Stage, Step
 from tasks.catalog.states import State, require_change, state_after
 from tasks.errors import Failed, Missing, PpiError, Refused, Transient
 
@@ -57,7 +57,7 @@ def ended(record: Record, state: State = State.SUCCEEDED, **known: Any) -> Recor
 
 def test_what_is_written_is_read_back(catalog: Catalog) -> None:
     known = ended(
-        catalog.begin(execution(flow_run="0f" * 18, host="one", account="ppi")),
+        catalog.begin(execution(flow_run="0f" * 18, host="one", account="ppi", owner="one/boot pid:[1]/2/3")),
         project="2017.1.00886.L",
         verdict="success with caveats",
         reasons=("one thing", "another"),
@@ -67,6 +67,10 @@ def test_what_is_written_is_read_back(catalog: Catalog) -> None:
             Step(stage="gather", name="fetch", block="uid://A002/X1/X2", bytes_fetched=2**40),
             Step(stage="process", name="casa", cpu_seconds=3.5, peak_memory_bytes=2**33, verdict="success"),
             Step(stage="process", name="casa", cpu_seconds=9.5, peak_memory_bytes=2**34, taken_over=True),
+        ),
+        pieces=(
+            Piece(stage="gather", step="fetch", item="uid://A002/X1/X2", input_bytes=2**40, place="slot1@one"),
+            Piece(stage="process", step="restore", kind="casatasks", peak_memory_bytes=2**34, attempts=3),
         ),
         products=(Product(path="a", kind="image", size=2**33, checksum="sha256:0", provenance="sha256:1"),),
     )
@@ -105,8 +109,8 @@ def test_one_that_ended_before_it_began_settles_nobody(catalog: Catalog) -> None
 def test_a_delivery_that_was_found_is_written_once(catalog: Catalog, state: State | None) -> None:
     """`None`: the catalog knows nothing of its run."""
     if state:
-        begun = catalog.begin(execution(host="one", account="ppi"))
-        catalog.write(ended(begun, state, error=KILLED))
+        begun = catalog.begin(execution(host="one", account="ppi", owner="one/boot/2/3"))
+        catalog.write(ended(begun, state, error=KILLED, pieces=(Piece(stage="gather", step="fetch"),)))
     product = Product(path="a", kind="report")
     found = ended(Record(id=0, **execution().model_dump()), products=(product,))
     if state in (State.REFUSED, State.UNCHANGED):
@@ -118,6 +122,8 @@ def test_a_delivery_that_was_found_is_written_once(catalog: Catalog, state: Stat
     (record,) = catalog.look_up(Wanted(), nobody)
     assert record.state is State.SUCCEEDED
     assert (record.host, record.account) == (("one", "ppi") if state else (None, None))
+    assert record.owner == ("one/boot/2/3" if state else None)
+    assert [piece.step for piece in record.pieces] == (["fetch"] if state else [])
     assert record.products == (() if state is State.SUCCEEDED else (product,))
 
 

@@ -16,9 +16,10 @@ from tasks.casa.record import RECORD, BlockRecord
 from tasks.casa.request import STEPS, StepTime
 from tasks.casa.verdict import Outcome, Verdict
 from tasks.catalog import measured
-from tasks.catalog.model import PROCESS, Step
+from tasks.catalog.model import PROCESS, Piece, Step
 from tasks.catalog.states import State
 from tasks.errors import Failed
+from tasks.usage import Usage, Work
 from tasks.workspace.layout import Tree
 from tasks.workspace.provenance import Image, Input, Provenance, StageTime
 
@@ -106,6 +107,29 @@ def test_a_process_that_did_all_blocks_is_counted_once() -> None:
     blocks = tuple(block(uid, ended()) for uid in BLOCKS)
     processes = [step for step in measured.steps_of((), blocks) if step.name == PROCESS]
     assert [(step.block, step.cpu_seconds, step.verdict) for step in processes] == [(None, 7.0, None)]
+
+
+def test_a_piece_of_work_is_kept_as_it_was_reported() -> None:
+    restore = Work("process", "restore", BLOCKS[0], "casatasks 6.7.0 hifa_restore", 7)
+    known = Usage(restore, 9.12345, 7.00049, 800, 900, "slot1@one", 2)
+    unknown = Usage(Work("gather", "fetch", BLOCKS[0]), 1.0)
+    assert measured.pieces_of((known, unknown), {BLOCKS[0]}) == (
+        Piece(
+            stage="process",
+            step="restore",
+            item=BLOCKS[0],
+            kind="casatasks 6.7.0 hifa_restore",
+            input_bytes=7,
+            wall_seconds=9.123,
+            cpu_seconds=7.0,
+            peak_memory_bytes=800,
+            requested_memory_bytes=900,
+            place="slot1@one",
+            attempts=2,
+            taken_over=True,
+        ),
+        Piece(stage="gather", step="fetch", item=BLOCKS[0], wall_seconds=1.0),
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,198 @@
+"""Whatever befalls a job of a crew is told in HTCondor's own words, and its work is done by another, once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from crew_work import child_until, hoard, make, nap, outlast, until
+from crews import SEEN_SECONDS, Working, waited_for, working
+
+from deployments.local.condor.pool import LocalPool
+from tasks.cluster import link
+from tasks.errors import Exhausted, Failed
+from tasks.usage import Work, collecting
+
+MEGABYTE = 1 << 20
+BEFALLS = {
+    "removed": "was removed: by a test",
+    "held": "was held: by a test",
+    "vacated": "was evicted: ",
+    "killed": "was ended by signal 9",
+    "told": "ended with exit code 0",
+}
+
+
+@dataclass
+class Befallen:
+    seconds_until_told: float
+    sentences: list[str]
+    result: str
+    began: int
+    ended: int
+
+
+def befall(crew: Working, event: str) -> str:
+    """Do something to the job that works on the piece of that name; return the job."""
+    job = crew.job_of(event)
+    by_hand = ("-reason", "by a test", job)
+    if event == "removed":
+        crew.pool.run("condor_rm", *by_hand)
+    elif event == "held":
+        crew.pool.run("condor_hold", *by_hand)
+    elif event == "vacated":
+        crew.pool.run("condor_vacate_job", job)
+    else:
+        os.kill(crew.pid_of(job), signal.SIGKILL if event == "killed" else signal.SIGTERM)
+    return job
+
+
+@pytest.fixture(scope="module")
+def befallen(shared_pool: LocalPool, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Befallen]:
+    """Let everything befall the jobs of one crew at the same time; each waits for a child, as for CASA."""
+    names = (*BEFALLS, "spared")
+    with working(shared_pool.client, tmp_path_factory.mktemp("crew"), most=6) as crew:
+        asked = {name: crew.do(name, child_until, "go") for name in names}
+        waited_for(lambda: crew.begun(*names))
+        since = time.monotonic()
+        jobs = {name: befall(crew, name) for name in BEFALLS}
+        for job in jobs.values():
+            crew.told(f"ob {job} ")
+        waited_for(lambda: all(crew.count(name, "began") == 2 for name in BEFALLS))
+        crew.flag("go")
+        results = {name: each.result(60) for name, each in asked.items()}
+    return {
+        name: Befallen(
+            crew.told_after(since, f"ob {jobs[name]} ") if name in jobs else 0.0,
+            [sentence for _, sentence in crew.heard if name in jobs and f"ob {jobs[name]} " in sentence],
+            results[name],
+            crew.count(name, "began"),
+            crew.count(name, "ended"),
+        )
+        for name in names
+    }
+
+
+@pytest.mark.parametrize(("event", "words"), BEFALLS.items())
+def test_what_befalls_a_job_is_told_once_and_its_work_done_again(
+    befallen: dict[str, Befallen], event: str, words: str
+) -> None:
+    found = befallen[event]
+    assert len(found.sentences) == 1
+    assert words in found.sentences[0]
+    assert found.sentences[0].endswith(f"child_until {event} is tried again")
+    assert found.seconds_until_told < SEEN_SECONDS
+    assert (found.result, found.began, found.ended) == (event, 2, 1)
+
+
+def test_what_befalls_others_is_nothing_to_a_job(befallen: dict[str, Befallen]) -> None:
+    assert (befallen["spared"].began, befallen["spared"].ended) == (1, 1)
+
+
+def test_all_jobs_are_removed_at_once_and_what_was_finished_is_not_done_again(
+    shared_pool: LocalPool, tmp_path: Path
+) -> None:
+    finished, busy = [f"done-{number}" for number in range(3)], [f"busy-{number}" for number in range(3)]
+    with working(shared_pool.client, tmp_path, most=3) as crew:
+        assert [crew.do(name, nap, 0.1).result(60) for name in finished] == finished
+        asked = [crew.do(name, until, "go") for name in busy]
+        waited_for(lambda: crew.begun(*busy))
+        since = time.monotonic()
+        crew.pool.run("condor_rm", *(job.id for job in crew.jobs()))
+        crew.told("was removed: via condor_rm")
+        waited_for(lambda: all(crew.count(name, "began") == 2 for name in busy))
+        crew.flag("go")
+        assert [each.result(60) for each in asked] == busy
+        assert crew.told_after(since, "was removed") < SEEN_SECONDS
+    assert [crew.count(name, "began") for name in finished] == [1, 1, 1]
+    assert [crew.count(name, "ended") for name in busy] == [1, 1, 1]
+
+
+def test_too_much_memory_is_given_more_up_to_the_limit(shared_pool: LocalPool, tmp_path: Path) -> None:
+    with working(shared_pool.client, tmp_path, memory_limit=1000 * MEGABYTE) as crew, collecting() as usages:
+        grows, never = crew.do("grows", hoard, 600, "go"), crew.do("never", hoard, 1500, "go")
+        waited_for(lambda: crew.count("grows", "began") == 2 and crew.count("never", "began") == 2)
+        with pytest.raises(Failed, match=r"ran out of memory: .*\(the limit\).*casa\.memoryLimit"):
+            never.result(120)
+        crew.flag("go")
+        assert grows.result(60) == "grows"
+        (usage,) = usages
+        assert (usage.requested_memory, usage.attempts) == (1000 * MEGABYTE, 2)
+        assert 600 * MEGABYTE < (usage.peak_memory or 0) < 1000 * MEGABYTE
+        assert "ran out of memory" in crew.told("hoard grows is tried again")
+    assert [crew.count(name, "ended") for name in ("grows", "never")] == [1, 0]
+
+
+def test_a_job_that_takes_longer_than_its_class_may(shared_pool: LocalPool, tmp_path: Path) -> None:
+    with working(shared_pool.client, tmp_path, walltime=8.0) as crew:
+        begun = time.monotonic()
+        children, deaf = crew.do("children", child_until, "never"), crew.do("deaf", nap, 600.0)
+        for each in (children, deaf):
+            with pytest.raises(Failed, match=r"ran out of time: .*raise ppi\.cluster\.casa\.walltime"):
+                each.result(60)
+        assert time.monotonic() - begun < 60
+    assert [crew.count(name, "began") for name in ("children", "deaf")] == [1, 1]
+
+
+def test_a_worker_dies_with_a_result_that_nobody_has_yet(
+    shared_pool: LocalPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is killed while it sends what it made: others' results stay, and this one is made anew."""
+    with working(shared_pool.client, tmp_path, most=1) as crew:
+        assert crew.do("early", make, 1).result(60) == bytes(MEGABYTE)
+        late = crew.do("late", make, 200)
+        waited_for(lambda: crew.count("late", "ended"))
+        crew.pool.run("condor_rm", *(job.id for job in crew.jobs()))
+        assert late.result(90) == bytes(200 * MEGABYTE)
+    assert crew.count("early", "ended") == 1
+    assert crew.count("late", "ended") in (1, 2), "twice, unless all of it had come already"
+
+
+def test_a_worker_that_is_stopped_is_given_up(
+    shared_pool: LocalPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HTCondor says that it runs. It may be silent for as long as Dask allows, which is minutes; here it is less."""
+    monkeypatch.setitem(link._CONFIG, "distributed.scheduler.worker-ttl", "5s")
+    with working(shared_pool.client, tmp_path) as crew:
+        stopped = crew.do("stopped", until, "go")
+        waited_for(lambda: crew.begun("stopped"))
+        os.kill(crew.pid_of(crew.job_of("stopped")), signal.SIGSTOP)
+        told = crew.told("was lost", 60)
+        assert "was not heard for" in told
+        waited_for(lambda: crew.count("stopped", "began") == 2)
+        crew.flag("go")
+        assert stopped.result(60) == "stopped"
+    assert crew.count("stopped", "ended") == 1
+
+
+def test_work_that_fails_is_not_tried_again(shared_pool: LocalPool, tmp_path: Path) -> None:
+    with working(shared_pool.client, tmp_path) as crew:
+        with pytest.raises(Failed, match="it is the test's wish"):
+            crew.do("bad", outlast, "it is the test's wish").result(60)
+        assert crew.heard == []
+    assert crew.count("bad", "began") == 1
+
+
+def test_losses_are_bounded(shared_pool: LocalPool, tmp_path: Path) -> None:
+    with working(shared_pool.client, tmp_path) as crew:
+        dies = crew.do("dies", outlast, "")
+        with pytest.raises(Exhausted, match=r"its job was ended 4 times; at last job \S+ ended with exit code 7"):
+            dies.result(90)
+    assert crew.count("dies", "began") == 4
+
+
+def test_a_small_worker_makes_room_for_a_larger_one(shared_pool: LocalPool, tmp_path: Path) -> None:
+    def memory(work: Work) -> int:
+        return {"small": 500, "large": 800}[work.item] * MEGABYTE
+
+    with working(shared_pool.client, tmp_path, most=1, memory=memory) as crew:
+        small = crew.do("small", until, "go")
+        waited_for(lambda: crew.begun("small"))
+        large = crew.do("large", nap, 0.1)
+        crew.flag("go")
+        assert (small.result(60), large.result(60)) == ("small", "large")
+        assert [row.requested_memory for row in crew.crew.rows()] == [500 * MEGABYTE, 800 * MEGABYTE]
