@@ -17,7 +17,7 @@ from distributed.security import Security
 
 from tasks.cluster._jobqueue import HTCondorJob, quote_environment
 from tasks.cluster.resources import Resources
-from tasks.cluster.tag import Tag, literal
+from tasks.cluster.tag import Tag, spelled
 
 __all__ = ["Site", "describe", "environment", "lifetime"]
 
@@ -85,13 +85,13 @@ def describe(
         security=security,
         worker_extra_args=["--lifetime", f"{lifetime(resources):.0f}"],
         log_directory=str(site.directory),
-        job_extra_directives=_directives(site, resources, tag, name),
+        job_extra_directives=_directives(site, resources, tag, name, memory),
     )
     script: str = job.job_script()
     return script
 
 
-def _directives(site: Site, resources: Resources, tag: Tag, name: str) -> dict[str, str]:
+def _directives(site: Site, resources: Resources, tag: Tag, name: str, memory: int) -> dict[str, str]:
     files = {"Output": "out", "Error": "err", "Log": "log"}
     given = {
         "requirements": resources.requirements,
@@ -101,21 +101,25 @@ def _directives(site: Site, resources: Resources, tag: Tag, name: str) -> dict[s
     }
     return {
         **{key: str(site.directory / f"{name}.{suffix}") for key, suffix in files.items()},
+        "RequestCpus": str(resources.cores),
+        "RequestMemory": str(memory >> 20),
+        "RequestDisk": str(resources.disk >> 10),
         "initialdir": str(site.directory),
-        "batch_name": literal(_batch(tag)),
+        "batch_name": spelled(_batch(tag)),
         "transfer_executable": "False",
         "should_transfer_files": "IF_NEEDED",
         "environment": f'"{quote_environment(environment())}"',
         "allowed_job_duration": f"{resources.walltime:.0f}",
         "periodic_remove": f"JobStatus == 5 && time() - EnteredCurrentStatus > {_FORGOTTEN_SECONDS}",
-        "MY.PPIName": literal(name),
+        "MY.PPIName": spelled(name),
         **{f"MY.{attribute}": value for attribute, value in tag.attributes().items()},
         **{key: value for key, value in given.items() if value},
     }
 
 
 def _batch(tag: Tag) -> str:
-    return f"{tag.flow} {tag.observation} {tag.stage} ({tag.profile})"
+    short = "_".join(tag.observation.split("/")[-2:])
+    return f"{tag.flow} {short} {tag.stage} ({tag.profile})"
 
 
 def environment() -> dict[str, str]:

@@ -50,7 +50,7 @@ class Dispatcher:
         self._members: dict[str, Member] = {}
         self._tickets: list[Ticket] = []
         self._unborn = self._refusals = 0
-        self._looked = self._retry_at = 0.0
+        self._looked = self._retry_at = self._written = 0.0
         self._pace, self._changed = _SOON, True
         self._watch = Watch(pool, tag, terms)
         self._over: Exception | None = None
@@ -115,7 +115,7 @@ class Dispatcher:
             self._assign()
             self._spare(now)
             self._hire(now)
-        if self._changed:
+        if self._changed and now - self._written >= _SOON:
             self._write()
 
     def _take(self, seconds: float) -> None:
@@ -307,7 +307,7 @@ class Dispatcher:
                 ticket.mail.put(error)
 
     def _write(self) -> None:
-        self._changed = False
+        self._changed, self._written = False, time.monotonic()
         tag = self._tag
         board.write(
             self._site.directory,

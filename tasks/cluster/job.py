@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
+from math import isfinite
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
@@ -14,7 +15,8 @@ from tasks.cluster.tag import Tag
 __all__ = ["ATTRIBUTES", "Job", "Status"]
 
 _MEGABYTE, _KILOBYTE = 1 << 20, 1 << 10
-_MEMORY_HOLDS: Final = {(34, None), (21, 102), (26, 102)}
+_NEVER: Final = datetime.max.replace(tzinfo=UTC).timestamp() - 1
+_MEMORY_HOLDS: Final = {(21, 102), (34, 0), (34, 102)}
 """Hold codes, with subcodes, of jobs that took more memory than they asked for."""
 ATTRIBUTES: Final = (
     "ClusterId", "ProcId", "JobStatus", "EnteredCurrentStatus", "QDate", "JobCurrentStartDate",
@@ -119,7 +121,7 @@ class Job(BaseModel):
     @property
     def exceeded_memory(self) -> bool:
         """Whether HTCondor stopped it because it took more memory than it had asked for."""
-        return {(self.hold_code, None), (self.hold_code, self.hold_subcode)} & _MEMORY_HOLDS != set()
+        return (self.hold_code, self.hold_subcode) in _MEMORY_HOLDS
 
     @classmethod
     def of(cls, ad: Mapping[str, Any]) -> Job:
@@ -134,11 +136,11 @@ class Job(BaseModel):
             since=_moment(ad, "EnteredCurrentStatus"),
             submitted=_moment(ad, "QDate"),
             started=_moment(ad, "JobCurrentStartDate"),
-            starts=int(_number(ad, "NumJobStarts") or 0),
+            starts=_whole(ad, "NumJobStarts") or 0,
             host=_text(ad, "RemoteHost") or _text(ad, "LastRemoteHost"),
             hold_reason=_text(ad, f"{held}HoldReason"),
-            hold_code=ad.get(f"{held}HoldReasonCode"),
-            hold_subcode=ad.get(f"{held}HoldReasonSubCode"),
+            hold_code=_whole(ad, f"{held}HoldReasonCode"),
+            hold_subcode=_whole(ad, f"{held}HoldReasonSubCode"),
             remove_reason=_text(ad, "RemoveReason"),
             vacate_reason=_text(ad, "VacateReason") or _text(ad, "LastVacateReason"),
             reject_reason=_text(ad, "LastRejMatchReason"),
@@ -146,8 +148,8 @@ class Job(BaseModel):
             memory=_bytes(ad, "ResidentSetSize_RAW", _KILOBYTE),
             cpu_seconds=(_number(ad, "RemoteUserCpu") or 0.0) + (_number(ad, "RemoteSysCpu") or 0.0),
             wall_seconds=_number(ad, "RemoteWallClockTime"),
-            exit_code=None if by_signal else ad.get("ExitCode"),
-            exit_signal=ad.get("ExitSignal") if by_signal else None,
+            exit_code=None if by_signal else _whole(ad, "ExitCode"),
+            exit_signal=_whole(ad, "ExitSignal") if by_signal else None,
             output=_text(ad, "Out"),
             error=_text(ad, "Err"),
         )
@@ -161,7 +163,14 @@ def _text(ad: Mapping[str, Any], name: str) -> str | None:
 def _number(ad: Mapping[str, Any], name: str) -> float | None:
     """Return a number; what HTCondor has not evaluated comes as text."""
     value = ad.get(name)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not isfinite(value):
+        return None
+    return float(value)
+
+
+def _whole(ad: Mapping[str, Any], name: str) -> int | None:
+    value = _number(ad, name)
+    return None if value is None else int(value)
 
 
 def _bytes(ad: Mapping[str, Any], name: str, unit: int) -> int | None:
@@ -171,4 +180,4 @@ def _bytes(ad: Mapping[str, Any], name: str, unit: int) -> int | None:
 
 def _moment(ad: Mapping[str, Any], name: str) -> datetime | None:
     value = _number(ad, name)
-    return datetime.fromtimestamp(value, UTC) if value else None
+    return datetime.fromtimestamp(value, UTC) if value and 0 < value < _NEVER else None

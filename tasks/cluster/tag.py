@@ -11,7 +11,7 @@ from typing import Any
 
 from tasks import kin
 
-__all__ = ["Owner", "Tag", "literal", "own"]
+__all__ = ["Owner", "Tag", "literal", "own", "spelled"]
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,10 @@ class Tag:
     owner: Owner
 
     def attributes(self) -> dict[str, str]:
-        """Return the ClassAd attributes, as name and literal, that `of` reads."""
+        """Return the ClassAd attributes that `of` reads, as a submit description has them."""
         flat = asdict(self) | {f"owner_{name}": value for name, value in asdict(self.owner).items()}
         del flat["owner"]
-        return {_attribute(name): literal(value) for name, value in flat.items()}
+        return {_attribute(name): spelled(value) for name, value in flat.items()}
 
     @classmethod
     def of(cls, ad: Mapping[str, Any]) -> Tag | None:
@@ -100,10 +100,17 @@ class Tag:
 
 def literal(value: str | int) -> str:
     """Write a value as ClassAd literal; control characters, which none of ours needs, become spaces."""
-    if isinstance(value, int):
-        return str(value)
-    plain = "".join(character if character.isprintable() else " " for character in value)
-    return '"' + plain.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return str(value) if isinstance(value, int) else _quoted(value.replace("\\", "\\\\"))
+
+
+def spelled(value: str | int) -> str:
+    """Write a value as a submit description has it: there a backslash is itself, and a dollar begins a macro."""
+    return str(value) if isinstance(value, int) else _quoted(value).replace("$", "$(DOLLAR)")
+
+
+def _quoted(text: str) -> str:
+    plain = "".join(character if character.isprintable() else " " for character in text)
+    return '"' + plain.replace('"', '\\"') + '"'
 
 
 def own(host: str, pid: int) -> Owner:

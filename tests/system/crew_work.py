@@ -1,4 +1,4 @@
-"""Work for the workers of crews, which leaves marks: so that it can be counted how often a piece was begun and ended.
+"""Work for the workers of crews, which leaves marks: so that it can be counted how often it was begun and ended.
 
 Workers cannot import the tests, so that functions travel by value: `by_value`.
 """

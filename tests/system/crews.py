@@ -149,7 +149,8 @@ def working(
         print(*(f"{when:.1f} {sentence}" for when, sentence in heard), sep="\n")  # noqa: T201
         raise
     waited(lambda: not left_of(pool, made.crew, directory), 30)
-    assert left_of(pool, made.crew, directory) == []
+    left = left_of(pool, made.crew, directory)
+    assert left == [], left
 
 
 def new_tag() -> Tag:

@@ -13,17 +13,23 @@ from crew_work import child_until, hoard, make, nap, outlast, until
 from crews import SEEN_SECONDS, Working, waited_for, working
 
 from deployments.local.condor.pool import LocalPool
+from tasks.abandon import Abandoned, abandon_others
 from tasks.cluster import link
 from tasks.errors import Exhausted, Failed
 from tasks.usage import Work, collecting
 
 MEGABYTE = 1 << 20
+SIGNALS = {"killed": signal.SIGKILL, "told": signal.SIGTERM, "stopped": signal.SIGSTOP}
+HEARTBEAT_SECONDS = 15.0
+"""How long a worker may be silent here; HTCondor says of a stopped one that it runs. Otherwise it is minutes."""
+SECRET = "pl4nted" + "-in-memory"
 BEFALLS = {
     "removed": "was removed: by a test",
     "held": "was held: by a test",
     "vacated": "was evicted: ",
     "killed": "was ended by signal 9",
     "told": "ended with exit code 0",
+    "stopped": "was not heard for ",
 }
 
 
@@ -47,7 +53,7 @@ def befall(crew: Working, event: str) -> str:
     elif event == "vacated":
         crew.pool.run("condor_vacate_job", job)
     else:
-        os.kill(crew.pid_of(job), signal.SIGKILL if event == "killed" else signal.SIGTERM)
+        os.kill(crew.pid_of(job), SIGNALS[event])
     return job
 
 
@@ -55,13 +61,19 @@ def befall(crew: Working, event: str) -> str:
 def befallen(shared_pool: LocalPool, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Befallen]:
     """Let everything befall the jobs of one crew at the same time; each waits for a child, as for CASA."""
     names = (*BEFALLS, "spared")
-    with working(shared_pool.client, tmp_path_factory.mktemp("crew"), most=6) as crew:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(link._CONFIG, "distributed.scheduler.worker-ttl", f"{HEARTBEAT_SECONDS:.0f}s")
+        return _befallen(shared_pool, tmp_path_factory.mktemp("crew"), names)
+
+
+def _befallen(pool: LocalPool, folder: Path, names: tuple[str, ...]) -> dict[str, Befallen]:
+    with working(pool.client, folder, most=7) as crew:
         asked = {name: crew.do(name, child_until, "go") for name in names}
         waited_for(lambda: crew.begun(*names))
         since = time.monotonic()
         jobs = {name: befall(crew, name) for name in BEFALLS}
         for job in jobs.values():
-            crew.told(f"ob {job} ")
+            crew.told(f"ob {job} ", HEARTBEAT_SECONDS + 2 * SEEN_SECONDS)
         waited_for(lambda: all(crew.count(name, "began") == 2 for name in BEFALLS))
         crew.flag("go")
         results = {name: each.result(60) for name, each in asked.items()}
@@ -85,7 +97,7 @@ def test_what_befalls_a_job_is_told_once_and_its_work_done_again(
     assert len(found.sentences) == 1
     assert words in found.sentences[0]
     assert found.sentences[0].endswith(f"child_until {event} is tried again")
-    assert found.seconds_until_told < SEEN_SECONDS
+    assert found.seconds_until_told < SEEN_SECONDS + (2 * HEARTBEAT_SECONDS if event == "stopped" else 0)
     assert (found.result, found.began, found.ended) == (event, 2, 1)
 
 
@@ -138,9 +150,7 @@ def test_a_job_that_takes_longer_than_its_class_may(shared_pool: LocalPool, tmp_
     assert [crew.count(name, "began") for name in ("children", "deaf")] == [1, 1]
 
 
-def test_a_worker_dies_with_a_result_that_nobody_has_yet(
-    shared_pool: LocalPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_dies_with_a_result_that_nobody_has_yet(shared_pool: LocalPool, tmp_path: Path) -> None:
     """It is killed while it sends what it made: others' results stay, and this one is made anew."""
     with working(shared_pool.client, tmp_path, most=1) as crew:
         assert crew.do("early", make, 1).result(60) == bytes(MEGABYTE)
@@ -152,23 +162,6 @@ def test_a_worker_dies_with_a_result_that_nobody_has_yet(
     assert crew.count("late", "ended") in (1, 2), "twice, unless all of it had come already"
 
 
-def test_a_worker_that_is_stopped_is_given_up(
-    shared_pool: LocalPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """HTCondor says that it runs. It may be silent for as long as Dask allows, which is minutes; here it is less."""
-    monkeypatch.setitem(link._CONFIG, "distributed.scheduler.worker-ttl", "5s")
-    with working(shared_pool.client, tmp_path) as crew:
-        stopped = crew.do("stopped", until, "go")
-        waited_for(lambda: crew.begun("stopped"))
-        os.kill(crew.pid_of(crew.job_of("stopped")), signal.SIGSTOP)
-        told = crew.told("was lost", 60)
-        assert "was not heard for" in told
-        waited_for(lambda: crew.count("stopped", "began") == 2)
-        crew.flag("go")
-        assert stopped.result(60) == "stopped"
-    assert crew.count("stopped", "ended") == 1
-
-
 def test_work_that_fails_is_not_tried_again(shared_pool: LocalPool, tmp_path: Path) -> None:
     with working(shared_pool.client, tmp_path) as crew:
         with pytest.raises(Failed, match="it is the test's wish"):
@@ -177,12 +170,33 @@ def test_work_that_fails_is_not_tried_again(shared_pool: LocalPool, tmp_path: Pa
     assert crew.count("bad", "began") == 1
 
 
-def test_losses_are_bounded(shared_pool: LocalPool, tmp_path: Path) -> None:
+def test_losses_are_bounded_and_what_a_worker_cannot_read_is_not_written_down(
+    shared_pool: LocalPool, tmp_path: Path
+) -> None:
     with working(shared_pool.client, tmp_path) as crew:
         dies = crew.do("dies", outlast, "")
+        unknown = Work("process", "unknown to workers", "which cannot import it")
+        unread = crew.threads.submit(crew.crew.run, unknown, until, crew.folder, "unread", SECRET)
         with pytest.raises(Exhausted, match=r"its job was ended 4 times; at last job \S+ ended with exit code 7"):
             dies.result(90)
+        with pytest.raises((Exhausted, ModuleNotFoundError), match="No module named 'crew_work'"):
+            unread.result(90)
+        files = [path for path in crew.directory.rglob("*") if path.is_file()]
     assert crew.count("dies", "began") == 4
+    assert [path for path in files if SECRET in path.read_text(errors="replace")] == []
+    assert not [sentence for _, sentence in crew.heard if SECRET in sentence]
+
+
+def test_work_that_nobody_wants_any_more_is_given_up_at_once(shared_pool: LocalPool, tmp_path: Path) -> None:
+    with working(shared_pool.client, tmp_path) as crew:
+        one = crew.do("one", child_until, "never")
+        waited_for(lambda: crew.begun("one"))
+        begun = time.monotonic()
+        abandon_others()
+        with pytest.raises(Abandoned):
+            one.result(5)
+    assert time.monotonic() - begun < SEEN_SECONDS
+    assert crew.count("one", "ended") == 0
 
 
 def test_a_small_worker_makes_room_for_a_larger_one(shared_pool: LocalPool, tmp_path: Path) -> None:

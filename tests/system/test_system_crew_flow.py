@@ -92,7 +92,6 @@ def seconds_until_gone(pool: LocalPool, tmp_path_factory: pytest.TempPathFactory
         return found.keys() == flows.keys()
 
     waited_for(all_gone, 2 * GONE_SECONDS)
-    print(found)
     return found
 
 
