@@ -15,11 +15,13 @@ from tasks.errors import Refused, Transient
 
 __all__ = ["SHUT", "api_of", "environment", "login", "require", "variables"]
 
-_SECONDS: Final = 5
+_SECONDS: Final = 15
 SHUT: Final = (requests.codes.unauthorized, requests.codes.forbidden)
 """What a server answers that does not let somebody in."""
 _RETRIES: Final = "7"
 """How often a request is made again whose server does not answer, each time after twice as long: over 254 s."""
+_PASSING_ERRORS: Final = "500,504"
+"""What a server with too much to do answers, besides what Prefect's client tries again by itself."""
 _OURS_TO_SAY: Final = "PREFECT_"
 _THEIRS_TO_SAY: Final = ("PREFECT_LOGGING_", "PREFECT_API_TLS_", "PREFECT_API_SSL_")
 """What says nothing about which server: how much is logged, and whose certificates are trusted."""
@@ -43,6 +45,7 @@ def variables(profile: Profile) -> dict[str, str]:
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
         "PREFECT_CLIENT_MAX_RETRIES": _RETRIES,
+        "PREFECT_CLIENT_RETRY_EXTRA_CODES": _PASSING_ERRORS,
     }
     given = login(profile)
     return common | _address(profile) | ({"PREFECT_API_AUTH_STRING": given} if given else {})

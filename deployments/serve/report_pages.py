@@ -1,8 +1,8 @@
 """The program that shows browsers the reports of deliveries, and the logs of jobs.
 
 Nothing but `<project>/MOUS_*/qa/<file>` of the deliveries and `<crew>/<job>.{err,out,log}` of the logs can be
-read, and nothing is listed. Names are opened one folder after another, each below the last and never through a link,
-so that no name leads elsewhere.
+read, and nothing is listed. Names are opened one folder after another, each below the last and never through a
+link, so that no name leads elsewhere.
 """
 
 from __future__ import annotations

@@ -12,7 +12,9 @@ from tasks.usage import Work
 
 __all__ = ["Budget"]
 
-_LOSSES: Final = {Kind.EVICTED: 10, Kind.REMOVED: 5, Kind.HELD: 3, Kind.ENDED: 3, Kind.VANISHED: 3}
+_LOSSES: Final = {
+    Kind.EVICTED: 10, Kind.REMOVED: 5, Kind.HELD: 3, Kind.ENDED: 3, Kind.VANISHED: 3, Kind.OVERTIME: 3,
+}  # fmt: skip
 """How many such ends a piece of work may survive."""
 _GROWTH: Final = 2
 
@@ -41,8 +43,13 @@ class Budget:
         """How often it was begun so far."""
         return 1 + self._losses.total()
 
-    def spend(self, fate: Fate) -> None:
+    def spend(self, fate: Fate, *, whole: bool = True) -> None:
         """Take note of what befell its job, and let it be tried again.
+
+        Parameters
+        ----------
+        whole
+            Whether it had all of its job's time; other work may have had a part of that.
 
         Raises
         ------
@@ -54,7 +61,7 @@ class Budget:
         self._losses[fate.kind] += 1
         if fate.kind is Kind.OUT_OF_MEMORY:
             self._grow(fate)
-        elif fate.kind is Kind.OVERTIME:
+        elif fate.kind is Kind.OVERTIME and whole:
             key = f"ppi.cluster.{self._resources.name}.walltime"
             raise Failed(str(self._work), str(fate), f"raise {key}, then run the same command again")
         elif self._losses[fate.kind] > _LOSSES[fate.kind]:
@@ -64,8 +71,8 @@ class Budget:
             )
 
     def _grow(self, fate: Fate) -> None:
-        had = fate.memory or self.memory
+        had = max(fate.memory, self.memory)  # HTCondor counts in MiB, and so may say less than was asked for
         if had >= self._resources.memory_limit:
             key = f"ppi.cluster.{self._resources.name}.memoryLimit"
             raise Failed(str(self._work), f"{fate} (the limit)", f"raise {key}, then run the same command again")
-        self.memory = self._resources.within(max(had, self.memory) * _GROWTH)
+        self.memory = self._resources.within(had * _GROWTH)

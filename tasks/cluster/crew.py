@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -18,9 +20,9 @@ from tasks.cluster.board import JobRow
 from tasks.cluster.budget import Budget
 from tasks.cluster.description import Site
 from tasks.cluster.dispatcher import Dispatcher
-from tasks.cluster.link import KEYS
 from tasks.cluster.measure import Taken
 from tasks.cluster.member import Ticket
+from tasks.cluster.orphans import KEYS, sign
 from tasks.cluster.pool import Pool
 from tasks.cluster.tag import Tag
 from tasks.cluster.watch import Terms
@@ -34,6 +36,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 _KEEPER: Final = Path(__file__).with_name("_keeper.py")
 _KEEPER_SECONDS: Final = 3600.0
+_END_SECONDS: Final = 5.0
+"""How long the pool may take to remove the jobs at the end; then that is left to the keeper."""
 _BRING_SECONDS: Final = 60.0
 """How long a result may take from a worker that says that it has it."""
 
@@ -139,20 +143,29 @@ def at_work(
     constraint = Tag.constraint(crew=tag.crew)
     programs, keys = (pool.program("condor_rm"), pool.program("condor_q")), site.directory / KEYS
     site.directory.mkdir(mode=0o700, parents=True)
-    try:
-        with _kept(pool, *programs, constraint, str(keys)) as dismissed:
+    sign(site.directory, tag.owner)
+    with _kept(pool, *programs, constraint, str(keys)) as dismissed:
+        try:
             dispatcher = Dispatcher(pool, site, tag, terms)
             dispatcher.start()
             try:
                 yield Crew(dispatcher, memory)
             finally:
-                dispatcher.stop()
-                with suppress(PpiError):
-                    pool.remove(constraint, f"the stage {tag.stage} has ended")
+                if dispatcher.stop() and _are_removed(pool, constraint, terms, f"the stage {tag.stage} has ended"):
                     dismissed()
                 dispatcher.close()
-    finally:
-        disk.remove(keys)
+        finally:
+            disk.remove(keys)
+
+
+def _are_removed(pool: Pool, constraint: str, terms: Terms, why: str) -> bool:
+    """Take the jobs out of the queue; return whether the pool did so at once."""
+    try:
+        replace(pool, seconds=_END_SECONDS).remove(constraint, why)
+    except PpiError as error:
+        terms.say(f"The jobs are removed as soon as the pool answers: {error}")
+        return False
+    return True
 
 
 @contextmanager
@@ -182,3 +195,5 @@ def _kept(pool: Pool, *arguments: str) -> Iterator[Callable[[], None]]:
         os.close(writing)
         if dismissed:
             keeper.wait()
+        else:
+            threading.Thread(target=keeper.wait, name="keeper", daemon=True).start()  # it has to wait for the pool

@@ -108,7 +108,7 @@ def _directives(site: Site, resources: Resources, tag: Tag, name: str, memory: i
         "batch_name": spelled(_batch(tag)),
         "transfer_executable": "False",
         "should_transfer_files": "IF_NEEDED",
-        "environment": f'"{quote_environment(environment())}"',
+        "environment": f'"{quote_environment(environment())}"'.replace("$", "$(DOLLAR)"),
         "allowed_job_duration": f"{resources.walltime:.0f}",
         "periodic_remove": f"JobStatus == 5 && time() - EnteredCurrentStatus > {_FORGOTTEN_SECONDS}",
         "MY.PPIName": spelled(name),
@@ -125,6 +125,6 @@ def _batch(tag: Tag) -> str:
 def environment() -> dict[str, str]:
     """Return a job's environment, which is bare otherwise; software that is not installed is found by its path."""
     root = Path(__file__).parents[2]
-    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    passed_on = {name: value for name in _PASSED_ON if (value := os.environ.get(name, "")) and value.isprintable()}
     path = {} if root.is_relative_to(sys.prefix) else {"PYTHONPATH": str(root)}
     return {"PATH": _SYSTEM_PATH, **passed_on, **path}

@@ -15,9 +15,10 @@ from typing import Any, Final
 
 from distributed import Future
 
+from tasks.abandon import Abandoned
 from tasks.cluster import board
 from tasks.cluster.board import JobRow
-from tasks.cluster.description import Site, describe
+from tasks.cluster.description import Site, describe, lifetime
 from tasks.cluster.fate import Fate, Kind, vanished
 from tasks.cluster.job import Job
 from tasks.cluster.link import Link
@@ -35,7 +36,13 @@ _SOON, _SELDOM, _SLOWER = 1.0, 8.0, 1.4
 _SPARE_SECONDS: Final = 10.0
 """How long a worker with nothing to do is kept while others work."""
 _UNBORN: Final = 3
-"""So many jobs in a row that ended before they were ever heard of are enough."""
+"""So many times in a row that jobs ended before they were ever heard of are enough; twice as many, if by hand."""
+_PRIME: Final = 0.5
+"""For which part of its life a worker takes work: what does not fit into the rest is begun in vain."""
+_WHOLE: Final = 0.9
+"""Work that had so much of a worker's life had all of it, but for the start."""
+_STOP_SECONDS: Final = 5.0
+"""How long is waited, at the end, for a question to the pool that is under way."""
 _REFUSALS: Final = 3
 _DISMISSED: Final = "ended with its stage"
 
@@ -50,6 +57,8 @@ class Dispatcher:
         self._members: dict[str, Member] = {}
         self._tickets: list[Ticket] = []
         self._unborn = self._refusals = 0
+        self._buried = 0.0
+        self._lifetime = lifetime(terms.resources)
         self._looked = self._retry_at = self._written = 0.0
         self._pace, self._changed = _SOON, True
         self._watch = Watch(pool, tag, terms)
@@ -64,24 +73,26 @@ class Dispatcher:
         """Begin."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """End: no job is submitted any more."""
+    def stop(self) -> bool:
+        """End; return whether it is certain that no job is submitted any more, which a silent pool may delay."""
         self._stopped.set()
         self._events.put(lambda: None)
         if self._thread.is_alive():
-            self._thread.join()
-        self._take(0.0)
+            self._thread.join(_STOP_SECONDS)
+        return not self._thread.is_alive()
 
     def close(self) -> None:
         """Let go of the workers, and write down what became of them."""
         self._link.close()
-        for member in self._members.values():
+        for member in tuple(self._members.values()):
             member.outcome = member.outcome or _DISMISSED
         self._write()
 
     def ask(self, ticket: Ticket) -> None:
         """Take in a piece of work."""
         self._events.put(lambda: self._asked(ticket))
+        if self._stopped.is_set():
+            ticket.mail.put(Abandoned())
 
     def settle(self, ticket: Ticket, usage: Usage | None) -> None:
         """Take note that nobody waits for a piece of work any more, and what it took if it came to an end."""
@@ -106,12 +117,15 @@ class Dispatcher:
             self._give_up(error)
             while not self._stopped.wait(_SOON):
                 self._take(_SOON)
+        self._take(0.0)
+        self._give_up(Abandoned())
 
     def _step(self) -> None:
         now = time.monotonic()
         if (self._members or self._watch.is_blind) and now - self._looked >= self._pace:
             self._look(now)
         if self._over is None:
+            self._retire(now)
             self._assign()
             self._spare(now)
             self._hire(now)
@@ -155,7 +169,7 @@ class Dispatcher:
         if member.silent_since and not member.is_known_lost:
             self._befallen(member, Fate(Kind.EVICTED, member.id, _vacated(member.job), member.memory), ends=False)
         member.address, member.joins, member.silent_since = address, member.joins + 1, 0.0
-        member.idle_since = time.monotonic()
+        member.joined = member.idle_since = time.monotonic()
         self._unborn, self._changed = 0, True
 
     def _left(self, _name: str, address: str) -> None:
@@ -189,8 +203,10 @@ class Dispatcher:
         except Exhausted as error:
             self._give_up(error)
             return
+        self._take(0.0)  # what was said while HTCondor was asked, such as that the work is done
         for member, fate in befallen:
-            self._befallen(member, fate, ends=fate.kind is not Kind.EVICTED)
+            if member.lives and (member.silent_since or fate.kind is not Kind.EVICTED):
+                self._befallen(member, fate, ends=fate.kind is not Kind.EVICTED)
         unsettled = any(not (each.address and each.host) for each in self._members.values() if each.lives)
         self._pace = min(self._pace * _SLOWER, _SELDOM) if unsettled else _SELDOM
 
@@ -198,32 +214,49 @@ class Dispatcher:
 
     def _befallen(self, member: Member, fate: Fate, *, ends: bool) -> None:
         """Let the piece of work that a job had be tried again; a job that ended is replaced."""
+        until = member.silent_since or time.monotonic()
         ticket, member.ticket, member.silent_since = member.ticket, None, 0.0
-        born, member.losses = bool(member.joins), member.joins
+        member.losses = member.joins
         self._changed = True
         if ends:
             member.outcome, member.address = str(fate), ""
             self._take_out(member)
-            self._unborn = 0 if born or fate.kind is Kind.REMOVED else self._unborn + 1
-        self.terms.say(f"{_capital(str(fate))}" + (f"; {ticket.work} is tried again" if ticket else ""))
-        if ticket:
-            self._requeue(ticket, fate)
-        if self._unborn >= _UNBORN:
-            self._give_up(_stillborn(self._tag.stage, fate))
+            self._bury(member)
+        is_again = bool(ticket and self._requeue(ticket, fate, until))
+        self.terms.say(_capital(str(fate)) + (f"; {ticket.work} is tried again" if ticket and is_again else ""))
+        enough = _UNBORN * (2 if fate.kind is Kind.REMOVED else 1)
+        if self._unborn >= enough and not any(each.address for each in self._members.values()):
+            self._give_up(_stillborn(self._tag.stage, self._unborn, fate))
 
-    def _requeue(self, ticket: Ticket, fate: Fate) -> None:
+    def _bury(self, member: Member) -> None:
+        """Count how often in a row jobs ended before they were heard of; those queued together are one."""
+        if member.joins:
+            self._unborn = 0
+        elif member.submitted > self._buried:
+            self._unborn, self._buried = self._unborn + 1, time.monotonic()
+            self._retry_at = self._buried + (_SELDOM if self._unborn >= _UNBORN else 0.0)
+
+    def _requeue(self, ticket: Ticket, fate: Fate, until: float) -> bool:
+        """Let a piece of work be tried again; return whether it may."""
         if ticket.future:
             ticket.future.cancel()
         ticket.future = ticket.member = None
         try:
-            ticket.budget.spend(fate)
+            ticket.budget.spend(fate, whole=until - ticket.given > _WHOLE * self._lifetime)
         except PpiError as error:
+            self._tickets.remove(ticket)
             ticket.mail.put(error)
+            return False
+        return True
 
     def _take_out(self, member: Member) -> None:
         """Remove what is left of a job; if that cannot be now, it is at the stage's end."""
+        if self._watch.is_blind:
+            return
         try:
             self._pool.remove(Tag.constraint(crew=self._tag.crew, name=member.name), "its worker has ended")
+        except Transient as error:
+            self._watch.missed(error, time.monotonic())
         except PpiError as error:
             self.terms.say(f"Job {member.id} is removed later: {error}")
 
@@ -237,7 +270,7 @@ class Dispatcher:
                 self._give(ticket, min(free, key=lambda member: member.memory))
 
     def _give(self, ticket: Ticket, member: Member) -> None:
-        ticket.member, member.ticket = member, ticket
+        ticket.member, member.ticket, ticket.given = member, ticket, time.monotonic()
         member.did.append(ticket.work)
         self._changed = True
         ended = self._on("_ended")
@@ -245,8 +278,16 @@ class Dispatcher:
             ticket.key, member.address, ticket.call, lambda future: ended(ticket, future)
         )
 
+    def _retire(self, now: float) -> None:
+        """Let workers go that have too little of their life left for another piece of work."""
+        for member in self._members.values():
+            if member.is_free and now - member.joined > _PRIME * self._lifetime and not self._watch.is_blind:
+                self._let_go(member)
+
     def _spare(self, now: float) -> None:
         """Let workers go for which nothing is left to do, or in whose place a larger one is wanted."""
+        if self._watch.is_blind:
+            return
         living = [member for member in self._members.values() if member.lives]
         free = [member for member in living if member.is_free]
         if free and len(living) >= self.terms.most and any(ticket.member is None for ticket in self._tickets):
@@ -271,7 +312,7 @@ class Dispatcher:
         for need in sorted((ticket.budget.memory for ticket in self._tickets), reverse=True):
             if have and have[0] >= need:
                 have.pop(0)
-            elif room > 0 and self._over is None and now >= self._retry_at:
+            elif room > 0 and self._over is None and now >= self._retry_at and not self._stopped.is_set():
                 self._submit(need, now)
                 room -= 1
 
@@ -293,10 +334,13 @@ class Dispatcher:
             self._refusals, self._pace, self._changed = 0, _SOON, True
 
     def _refused(self, error: Refused, now: float) -> None:
+        """Take note that HTCondor refuses a job; while others work that may pass, as a limit on jobs does."""
         self._refusals += 1
-        self._retry_at = now + _SOON
-        self.terms.say(f"A job could not be submitted: {error}")
-        if self._refusals >= _REFUSALS:
+        if self._refusals <= _REFUSALS:
+            self.terms.say(f"A job could not be submitted: {error}")
+        self._retry_at = now + (_SOON if self._refusals < _REFUSALS else _SELDOM)
+        at_work = any(member.lives and not member.is_free for member in self._members.values())
+        if self._refusals >= _REFUSALS and not at_work:
             self._give_up(error)
 
     def _give_up(self, error: Exception) -> None:
@@ -307,26 +351,30 @@ class Dispatcher:
                 ticket.mail.put(error)
 
     def _write(self) -> None:
+        """Write down how the jobs fare; that this cannot be stops no work."""
         self._changed, self._written = False, time.monotonic()
+        try:
+            board.write(self._site.directory, self._board())
+        except OSError as error:
+            self.terms.say(f"How the jobs of stage {self._tag.stage} fare could not be written down: {error}")
+
+    def _board(self) -> board.Board:
         tag = self._tag
-        board.write(
-            self._site.directory,
-            board.Board(
-                crew=tag.crew,
-                profile=tag.profile,
-                project=tag.project,
-                observation=tag.observation,
-                flow=tag.flow,
-                flow_run=tag.flow_run,
-                stage=tag.stage,
-                written=datetime.now(UTC),
-                entries=tuple(member.entry() for member in tuple(self._members.values())),
-            ),
+        return board.Board(
+            crew=tag.crew,
+            profile=tag.profile,
+            project=tag.project,
+            observation=tag.observation,
+            flow=tag.flow,
+            flow_run=tag.flow_run,
+            stage=tag.stage,
+            written=datetime.now(UTC),
+            entries=tuple(member.entry() for member in tuple(self._members.values())),
         )
 
 
-def _stillborn(stage: str, fate: Fate) -> Failed:
-    why = f"{_UNBORN} jobs in a row ended before they began to work; {fate}"
+def _stillborn(stage: str, times: int, fate: Fate) -> Failed:
+    why = f"{times} jobs in a row ended before they began to work; {fate}"
     return Failed(
         f"the jobs of stage {stage}", why, "see ppi.cluster.python, and that nodes see the area: ppi doctor"
     )

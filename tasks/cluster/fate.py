@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Final
 
 from tasks.cluster.job import Job, Status
 from tasks.cluster.logs import tail
 
-__all__ = ["Fate", "Kind", "fate_of", "vanished"]
+__all__ = ["OVERTIME", "Fate", "Kind", "fate_of", "vanished"]
+
+OVERTIME: Final = 75
+"""The exit code of a worker whose time is over; HTCondor adds up how long all starts of a job took."""
 
 
 class Kind(Enum):
@@ -70,15 +74,13 @@ _OVERTIME_HOLDS = {46, 47}
 """Hold codes of jobs that lasted, or executed, longer than they are allowed to."""
 
 
-def fate_of(job: Job, starts: int, walltime: float) -> Fate | None:
+def fate_of(job: Job, starts: int) -> Fate | None:
     """Return what befell a job; None where nothing did, as far as HTCondor knows.
 
     Parameters
     ----------
     starts
         How often it had been started when its worker was last heard.
-    walltime
-        Seconds after which its worker ends by itself.
     """
     memory = job.requested_memory or 0
     if job.status is Status.HELD or (job.is_over and job.hold_reason):
@@ -86,7 +88,7 @@ def fate_of(job: Job, starts: int, walltime: float) -> Fate | None:
     if job.status is Status.REMOVED:
         return Fate(Kind.REMOVED, job.id, job.remove_reason or "HTCondor does not say why", memory)
     if job.status is Status.COMPLETED:
-        return _of_ended(job, walltime, memory)
+        return _of_ended(job, memory)
     if starts and (job.status is Status.IDLE or job.starts > starts):
         return Fate(Kind.EVICTED, job.id, job.vacate_reason or "it had to leave its node", memory)
     return None
@@ -105,11 +107,9 @@ def _held(job: Job) -> Kind:
     return Kind.OVERTIME if job.hold_code in _OVERTIME_HOLDS else Kind.HELD
 
 
-def _of_ended(job: Job, walltime: float, memory: int) -> Fate:
-    if job.exit_code == 0 and (job.wall_seconds or 0.0) >= walltime:
-        return Fate(
-            Kind.OVERTIME, job.id, f"it ran for {job.wall_seconds:.0f} s, as long as its class may", memory
-        )
+def _of_ended(job: Job, memory: int) -> Fate:
+    if job.exit_code == OVERTIME:
+        return Fate(Kind.OVERTIME, job.id, "it worked as long as its class may", memory)
     if job.exit_signal is not None:
         how = f"was ended by signal {job.exit_signal}"
     else:

@@ -17,13 +17,12 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.security import Security
 
 from tasks import disk
+from tasks.cluster.orphans import KEYS
 from tasks.cluster.relay import retell
 from tasks.cluster.worker import TOPIC, do
 
-__all__ = ["KEYS", "Link"]
+__all__ = ["Link"]
 
-KEYS: Final = "tls"
-"""The folder of the keys, in the crew's directory."""
 _CONFIG: Final = {
     "distributed.admin.tick.limit": "1h",
     "distributed.scheduler.allowed-failures": 0,

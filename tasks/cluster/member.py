@@ -44,6 +44,8 @@ class Ticket:
     future: Future[Any] | None = None
     member: Member | None = None
     """Who works on it now."""
+    given: float = 0.0
+    """Since when."""
 
     @property
     def key(self) -> str:
@@ -71,6 +73,8 @@ class Member:
     """Where it is reached; empty while it is not."""
     joins: int = 0
     """How often it has come."""
+    joined: float = 0.0
+    """When it came last."""
     losses: int = 0
     """How often it had come when it was last known to be lost."""
     silent_since: float = 0.0
@@ -87,6 +91,8 @@ class Member:
     """What that took, as far as it came to an end."""
     told: str = ""
     """The last reason that people were told why it does not run."""
+    _state: str = ""
+    _since: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def lives(self) -> bool:
@@ -126,6 +132,8 @@ class Member:
 
     def entry(self) -> Entry:
         """Return what the crew's board says of it."""
+        if (state := self.state) != self._state:
+            self._state, self._since = state, datetime.now(UTC)
         at_work, last = self.ticket.work if self.ticket else None, self.did[-1] if self.did else None
         return Entry(
             name=self.name,
@@ -134,10 +142,10 @@ class Member:
             item=at_work.item if at_work else "",
             last_step=last.step if last else "",
             last_item=last.item if last else "",
-            state=self.state,
+            state=state,
             is_over=not self.lives,
             requested_memory=self.memory,
-            since=datetime.now(UTC),
+            since=self._since,
         )
 
     def row(self, crew: str) -> JobRow:

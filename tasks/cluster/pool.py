@@ -150,7 +150,7 @@ class Pool:
         try:
             ran = subprocess.run(
                 [self.program(program), *arguments], env=self.environment, input=standard_input,
-                capture_output=True, text=True, timeout=self.seconds, check=False,
+                capture_output=True, encoding="utf-8", errors="replace", timeout=self.seconds, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
             raise Transient(f"HTCondor's {program}", f"no answer within {self.seconds:g} s", _AGAIN) from error
@@ -189,4 +189,15 @@ def said(program: str, words: str, status: int) -> Transient | Refused:
 
 
 def _ads(printed: str) -> list[dict[str, Any]]:
-    return json.loads(printed) if printed.strip() else []
+    """Read what is printed with ``-json``.
+
+    Raises
+    ------
+    Transient
+        It breaks off, as when the schedd goes in the middle of it.
+    """
+    try:
+        ads: list[dict[str, Any]] = json.loads(printed) if printed.strip() else []
+    except ValueError as error:
+        raise Transient("HTCondor's answer", f"it is damaged ({error})", _AGAIN) from error
+    return ads

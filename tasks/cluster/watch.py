@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from tasks.cluster.description import lifetime
 from tasks.cluster.fate import Fate, Kind, fate_of, vanished
 from tasks.cluster.job import Job, Status
 from tasks.cluster.member import Member
@@ -23,6 +22,8 @@ __all__ = ["Terms", "Watch"]
 
 _SILENT_SECONDS: Final = 25.0
 """How long HTCondor may take to tell what befell a worker that is gone."""
+_STARTING_SECONDS: Final = 120.0
+"""How long a worker may take from its start until it is heard; one that reaches nobody ends after half of it."""
 _AWAY_SECONDS: Final = 900.0
 """How long the pool may be away."""
 _HOPELESS_SECONDS: Final = 300.0
@@ -126,7 +127,7 @@ class Watch:
 
     def _fate(self, member: Member, job: Job | None, now: float) -> Fate | None:
         member.job = job or member.job
-        fate = fate_of(job, member.joins, lifetime(self._terms.resources)) if job else None
+        fate = fate_of(job, member.joins) if job else None
         if fate:
             told = fate.kind is Kind.EVICTED and (member.is_known_lost or not member.silent_since)
             return None if told else fate
@@ -140,7 +141,7 @@ class Watch:
         """Whether it is too long that neither its worker nor HTCondor say what became of a job."""
         if member.address or (job and job.status is not Status.RUNNING):
             return False
-        if not member.silent_since and (job is None or member.joins):
+        if not member.silent_since and (job is None or not member.is_known_lost or _ran(job) > _STARTING_SECONDS):
             member.silent_since = now
         return bool(member.silent_since) and now - member.silent_since > _SILENT_SECONDS
 
@@ -170,3 +171,7 @@ class Watch:
 
 def _waited(job: Job) -> float:
     return (datetime.now(UTC) - job.since).total_seconds() if job.since else 0.0
+
+
+def _ran(job: Job) -> float:
+    return (datetime.now(UTC) - job.started).total_seconds() if job.started else 0.0

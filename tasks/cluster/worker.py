@@ -26,6 +26,7 @@ from distributed.security import Security
 
 from tasks.abandon import abandon_others
 from tasks.casa.launch import end_children
+from tasks.cluster.fate import OVERTIME
 from tasks.cluster.measure import Taken, measured
 from tasks.cluster.relay import Relay
 from tasks.progress import following
@@ -112,21 +113,22 @@ async def _work(given: argparse.Namespace, security: Security) -> None:
         dashboard=False,
         dashboard_address="127.0.0.1:0",
     )
-    await _end_of(worker, signalled, given.lifetime)
+    status = await _end_of(worker, signalled, given.lifetime)
     await asyncio.to_thread(_let_go)
     with suppress(TimeoutError):
         await asyncio.wait_for(worker.close(executor_wait=False, reason="the job ends"), _UNWIND_SECONDS)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)  # what cannot be ended, such as a thread that waits for a disk, must not keep the node
+    os._exit(status)  # what cannot be ended, such as a thread that waits for a disk, must not keep the node
 
 
-async def _end_of(worker: Worker, signalled: asyncio.Event, lifetime: float | None) -> None:
-    """Wait until the worker is to end; it tells nobody that it closes before the work at hand is done."""
+async def _end_of(worker: Worker, signalled: asyncio.Event, lifetime: float | None) -> int:
+    """Wait until the worker is to end, and return its exit code; nobody is told while work is at hand."""
     ends = time.monotonic() + lifetime if lifetime else math.inf
     while worker.status in _WORKING and not signalled.is_set() and time.monotonic() < ends:
         with suppress(TimeoutError):
             await asyncio.wait_for(signalled.wait(), _LOOK_SECONDS)
+    return OVERTIME if time.monotonic() >= ends else 0
 
 
 def _let_go() -> None:

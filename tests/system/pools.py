@@ -40,6 +40,13 @@ def emptied(pool: LocalPool) -> Iterator[LocalPool]:
         raise AssertionError(f"jobs are left in the queue: {left}")
 
 
+def properties(pool: LocalPool, size: str = "600 MB") -> dict[str, str]:
+    """Return what makes an environment have its work done by small jobs of a pool; `_` stands for dots."""
+    classes = ("transfer", "casa", "light")
+    small = {f"cluster_{name}_{of}": size for name in classes for of in ("memory", "disk")}
+    return {key.removeprefix("ppi.").replace(".", "_"): value for key, value in pool.properties.items()} | small
+
+
 def submit(pool: Pool, folder: Path, *command: str, number: int = 1, **lines: str) -> list[str]:
     """Queue jobs of a command without quotes or spaces in its arguments; return their ids.
 

@@ -19,10 +19,11 @@ from environments import MOUS, PROPRIETARY, Environment, MakeEnvironment
 from serving import Runs, worker
 
 from deployments.local.condor.pool import LocalPool
-from deployments.local.ngas_faults import stall
+from deployments.local.ngas_faults import first, stall
 from tasks.ngas.store import Store
 
 LAST = "uid___A002_Xc72427_X2dfe.asdm.sdm.tar"
+STALLED: dict[str, Any] = {"faults": {("RETRIEVE", LAST): stall(1000, 600)}, "ngas_timeoutSeconds": "300"}
 PATIENCE = 120.0
 NAME = "restore X1284_X265f"
 
@@ -60,13 +61,20 @@ def casa_is_busy(environment: Environment) -> bool:
     return any(environment.area.glob("2017*/SOUS*/GOUS*/MOUS*/working/attempts/*/steps.jsonl"))
 
 
+def fetch_stalls(environment: Environment) -> bool:
+    """Whether a fetch is under way that lasts for ten minutes, so that nothing is done before it is ended."""
+    return any(path.match("*X2dfe*") for path in below(environment.area / "store"))
+
+
 @contextlib.contextmanager
-def restoring(environment: Environment) -> Iterator[subprocess.Popen[bytes]]:
-    """Have a restore run by command; CASA is at work when the block begins."""
+def restoring(
+    environment: Environment, sign: Callable[[Environment], bool] = casa_is_busy
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Have a restore run by command; it has come to a sign when the block begins, by default to CASA."""
     with said(environment).open("wb") as log:
         process = subprocess.Popen(environment.command("restore", MOUS), env=environment.variables, stderr=log)
     try:
-        assert waited(lambda: casa_is_busy(environment) or process.poll() is not None)
+        assert waited(lambda: sign(environment) or process.poll() is not None)
         assert process.poll() is None, said(environment).read_text()
         yield process
     finally:
@@ -111,33 +119,32 @@ def test_a_command_s_run_is_cancelled_on_the_server(make: MakeEnvironment, prefe
     nothing_is_left(environment)
 
 
-def test_a_worker_s_run_is_cancelled_on_the_server_and_by_command(make: MakeEnvironment, prefect_api: str) -> None:
-    environment, runs = make("site-working"), Runs(prefect_api)
+def test_a_worker_s_run_is_cancelled_by_command_and_on_the_server(make: MakeEnvironment, prefect_api: str) -> None:
+    once = {("RETRIEVE", LAST): first(1, stall(1000, 600))}
+    environment, runs = make("site-working", faults=once, ngas_timeoutSeconds="300"), Runs(prefect_api)
     assert environment.ppi("deploy").returncode == 0
     with worker(environment, prefect_api):
+        _cancelled_by_command(environment, runs)
         run = runs.start("restore-ous/site-working", mous=MOUS)
         assert waited(lambda: casa_is_busy(environment))
         cancel_as_the_pages_do(runs, run)
         assert runs.ended(run)["state_type"] == "CANCELLED"
         assert waited(lambda: not casa_runs(environment), 15)
-        assert waited(lambda: states(runs, run)["process"] == "CANCELLED", 15), states(runs, run)
-        _cancelled_by_command(environment, runs)
+        assert waited(lambda: set(states(runs, run).values()) <= {"CANCELLED", "COMPLETED"}, 15), states(runs, run)
     nothing_is_left_of_workers(environment)
+
+
+def _cancelled_by_command(environment: Environment, runs: Runs) -> None:
+    run = runs.start("restore-ous/site-working", mous=MOUS)
+    assert waited(lambda: fetch_stalls(environment))
+    told = environment.ppi("cancel", run, "--json")
+    assert told.returncode == 0, told.stderr
+    assert json.loads(told.stdout)["flow_run"] == run
+    assert states(runs, run) == {NAME: "CANCELLED", "gather": "CANCELLED"}
 
 
 def casa_runs(environment: Environment) -> list[str]:
     return [command for command in works_in(environment.area) if "tasks.casa" in command]
-
-
-def _cancelled_by_command(environment: Environment, runs: Runs) -> None:
-    run = runs.start("restore-ous/site-working", mous=MOUS, again=True)
-    assert waited(lambda: casa_runs(environment))
-    told = environment.ppi("cancel", run, "--json")
-    assert told.returncode == 0, told.stderr
-    assert json.loads(told.stdout)["flow_run"] == run
-    assert not casa_runs(environment)
-    assert set(states(runs, run).values()) <= {"CANCELLED", "COMPLETED"}
-    assert states(runs, run)[NAME] == "CANCELLED"
 
 
 def nothing_is_left_of_workers(environment: Environment) -> None:
@@ -148,22 +155,22 @@ def nothing_is_left_of_workers(environment: Environment) -> None:
 
 @pytest.mark.parametrize("named", [MOUS, NAME])
 def test_a_command_ends_a_run_and_waits_for_that(make: MakeEnvironment, prefect_api: str, named: str) -> None:
-    environment, runs = make("site-told"), Runs(prefect_api)
-    with restoring(environment) as process:
+    environment, runs = make("site-told", **STALLED), Runs(prefect_api)
+    with restoring(environment, fetch_stalls) as process:
         run = run_of(environment, runs)
         told = environment.ppi("cancel", named)
         assert told.returncode == 0, told.stderr
         assert f"process {process.pid}" in told.stdout
         assert process.wait(1) == 130, "it was waited for"
-    assert states(runs, run) == {NAME: "CANCELLED", "gather": "COMPLETED", "process": "CANCELLED"}
+    assert states(runs, run) == {NAME: "CANCELLED", "gather": "CANCELLED"}
     nothing_is_left(environment)
     nobody = environment.ppi("cancel", named)
     assert (nobody.returncode, "nothing of that name runs" in nobody.stderr) == (4, True)
 
 
 def test_a_run_without_a_server_is_ended_by_its_process(make_environment: MakeEnvironment) -> None:
-    environment = make_environment("site-private", prefect_apiUrl="")
-    with restoring(environment) as process:
+    environment = make_environment("site-private", prefect_apiUrl="", **STALLED)
+    with restoring(environment, fetch_stalls) as process:
         told = environment.ppi("cancel", MOUS, "--json")
         assert told.returncode == 0, told.stderr
         assert process.wait(1) == 130
@@ -182,14 +189,10 @@ def test_a_signal_leaves_nothing(make: MakeEnvironment, prefect_api: str, number
 
 
 def test_what_a_kill_leaves_is_settled(make: MakeEnvironment, prefect_api: str) -> None:
-    environment = make("site-killed", faults={("RETRIEVE", LAST): stall(1000, 600)})
+    environment = make("site-killed", **STALLED)
     runs, store = Runs(prefect_api), Store(environment.area / "store")
-    process = subprocess.Popen(environment.command("restore", MOUS), env=environment.variables)
-    try:
-        assert waited(lambda: any(path.match("*X2dfe*") for path in below(environment.area / "store")))
-    finally:
+    with restoring(environment, fetch_stalls) as process:
         process.kill()
-        process.wait()
     run = run_of(environment, runs)
     assert states(runs, run) == {NAME: "RUNNING", "gather": "RUNNING"}
     assert waited(lambda: not works_in(environment.area), 90), "no job outlives the flow for long"
@@ -223,8 +226,8 @@ def _at_once(environment: Environment) -> list[int]:
 
 
 def test_what_lives_is_left_alone(make_environment: MakeEnvironment, prefect_api: str) -> None:
-    environment, runs = make_environment("site-living", access_projects="*"), Runs(prefect_api)
-    with restoring(environment) as process:
+    environment, runs = make_environment("site-living", access_projects="*", **STALLED), Runs(prefect_api)
+    with restoring(environment, fetch_stalls) as process:
         assert _found(environment) == []
         assert process.poll() is None
         run = run_of(environment, runs)

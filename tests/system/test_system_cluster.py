@@ -1,4 +1,4 @@
-"""The restore on a real pool: the same bytes as here, whatever befalls its jobs, and no secret for others to see."""
+"""The restore on a real pool: the same bytes as here, whatever befalls its jobs, and no secret for all to see."""
 
 from __future__ import annotations
 
@@ -152,12 +152,13 @@ def test_a_restore_on_the_pool_is_that_of_this_host(
     _say_whose_they_are(seen)
     assert [name for name, text in seen.texts.items() if PLANTED in text] == []
     assert any("_CONDOR_SCRATCH_DIR" in text for text in seen.texts.values()), "environments were seen"
-    assert (seen.environment.area / "jobs").stat().st_mode & 0o077 == 0
+    crews = [path.stat().st_mode & 0o777 for path in (seen.environment.area / "jobs").iterdir()]
+    assert crews == [0o700] * 3
 
 
 def _say_whose_they_are(seen: Seen) -> None:
     names = {ad["JobBatchName"] for ad in seen.ads}
-    assert names == {f"restore-ous {MOUS} {stage} (site-seen)" for stage in ("gather", "process", "finish")}
+    assert names == {f"restore-ous X1284_X265f {stage} (site-seen)" for stage in ("gather", "process", "finish")}
     assert {ad["PPIStage"] for ad in seen.ads} == {"gather", "process", "finish"}
     assert {(ad["PPIProfile"], ad["PPIProject"], ad["PPIObservation"], ad["PPIFlow"]) for ad in seen.ads} == {
         ("site-seen", "2017.1.00886.L", MOUS, "restore-ous")

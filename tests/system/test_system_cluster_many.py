@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pools
 import psutil
 import pytest
 from environments import Environment, MakeEnvironment
@@ -27,16 +28,9 @@ ROUNDS, WARM = 6, 3
 
 def environments(make_environment: MakeEnvironment, pool: LocalPool, number: int) -> list[Environment]:
     """Make environments that share archive, store and pool."""
-    small = {
-        "casa_memory": "600 MB",
-        "casa_disk": "200 MB",
-        "transfer_memory": "600 MB",
-        "transfer_disk": "200 MB",
-    }
-    small |= {"light_memory": "600 MB", "light_disk": "200 MB", "maxWorkers": "1", "kind": "htcondor"}
     first = make_environment("null-0")
     shared = {"processing_storeDirectory": str(first.area.parent / "store")}
-    cluster = {f"cluster_{name}": value for name, value in small.items()} | shared | of_pool(pool)
+    cluster = {**shared, **pools.properties(pool), "cluster_maxWorkers": "1"}
     made = [first]
     first.write(properties_of(first) | cluster)
     for count in range(1, number):
@@ -44,10 +38,6 @@ def environments(make_environment: MakeEnvironment, pool: LocalPool, number: int
         other.write({**properties_of(first), **cluster, "processing_rootDirectory": str(other.area)})
         made.append(other)
     return made
-
-
-def of_pool(pool: LocalPool) -> dict[str, str]:
-    return {key.removeprefix("ppi.").replace(".", "_"): value for key, value in pool.properties.items()}
 
 
 def properties_of(environment: Environment) -> dict[str, str]:
@@ -86,7 +76,12 @@ def test_fifty_at_once_all_end_and_leave_nothing(
 ) -> None:
     made = environments(make_environment, pool, RESTORES)
     running = [started(1, made[first::PROCESSES]) for first in range(PROCESSES)]
-    verdicts = [verdict for process in running for verdict in told(process, 1500)["verdicts"]]
+    try:
+        verdicts = [verdict for process in running for verdict in told(process, 1500)["verdicts"]]
+    finally:
+        for process in running:
+            process.kill()
+            process.communicate()
     assert verdicts == ["success"] * RESTORES
     assert all((each.destination / "provenance.json").exists() for each in made)
     fetched = [request["file_id"] for request in requests_of(made[0].archive, "RETRIEVE")]

@@ -147,7 +147,7 @@ def test_a_job_that_takes_longer_than_its_class_may(shared_pool: LocalPool, tmp_
             with pytest.raises(Failed, match=r"ran out of time: .*raise ppi\.cluster\.casa\.walltime"):
                 each.result(60)
         assert time.monotonic() - begun < 60
-    assert [crew.count(name, "began") for name in ("children", "deaf")] == [1, 1]
+    assert [crew.count(name, "began") for name in ("children", "deaf")] == [1, 1], crew.heard
 
 
 def test_a_worker_dies_with_a_result_that_nobody_has_yet(shared_pool: LocalPool, tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_losses_are_bounded_and_what_a_worker_cannot_read_is_not_written_down(
             dies.result(90)
         with pytest.raises((Exhausted, ModuleNotFoundError), match="No module named 'crew_work'"):
             unread.result(90)
-        files = [path for path in crew.directory.rglob("*") if path.is_file()]
+        files = [path for path in crew.directory.iterdir() if path.is_file()]
     assert crew.count("dies", "began") == 4
     assert [path for path in files if SECRET in path.read_text(errors="replace")] == []
     assert not [sentence for _, sentence in crew.heard if SECRET in sentence]
@@ -197,6 +197,13 @@ def test_work_that_nobody_wants_any_more_is_given_up_at_once(shared_pool: LocalP
             one.result(5)
     assert time.monotonic() - begun < SEEN_SECONDS
     assert crew.count("one", "ended") == 0
+
+
+def test_a_board_that_cannot_be_written_stops_no_work(shared_pool: LocalPool, tmp_path: Path) -> None:
+    with working(shared_pool.client, tmp_path) as crew:
+        (crew.directory / ".crew.json.draft").mkdir()
+        assert crew.do("one", nap, 0.1).result(60) == "one"
+        assert "could not be written down" in crew.heard[0][1]
 
 
 def test_a_small_worker_makes_room_for_a_larger_one(shared_pool: LocalPool, tmp_path: Path) -> None:

@@ -19,9 +19,11 @@ from tasks.errors import Exhausted, Failed, Refused
 GIVEN_UP_SECONDS = 90.0
 BACK_SECONDS = 120.0
 RULES = {
-    "SUBMIT_REQUIREMENT_NAMES": "Group",
+    "SUBMIT_REQUIREMENT_NAMES": "Group Modest",
     "SUBMIT_REQUIREMENT_Group": 'AcctGroup =!= "unheard_of"',
     "SUBMIT_REQUIREMENT_Group_REASON": '"nobody has heard of that group"',
+    "SUBMIT_REQUIREMENT_Modest": "RequestMemory < 5000",
+    "SUBMIT_REQUIREMENT_Modest_REASON": '"that is too much memory"',
 }
 
 
@@ -49,6 +51,21 @@ def test_a_job_that_htcondor_refuses(own_pool: LocalPool, tmp_path: Path, asked:
             crew.do("later", nap, 0.1).result(5)
 
 
+def test_while_others_work_a_refusal_may_pass(own_pool: LocalPool, tmp_path: Path) -> None:
+    needs = {"small": 10**9, "large": 9 * 10**9}
+    with working(own_pool.client, tmp_path, memory=lambda work: needs[work.item], memory_limit=10**10) as crew:
+        small = crew.do("small", until, "go")
+        waited_for(lambda: crew.begun("small"))
+        large = crew.do("large", nap, 0.1)
+        assert "that is too much memory" in crew.told("A job could not be submitted")
+        with pytest.raises(TimeoutError):
+            large.result(6)
+        crew.flag("go")
+        assert small.result(60) == "small"
+        with pytest.raises(Refused, match="that is too much memory"):
+            large.result(GIVEN_UP_SECONDS)
+
+
 def test_jobs_that_cannot_begin(own_pool: LocalPool, tmp_path: Path) -> None:
     with working(own_pool.client, tmp_path, python=tmp_path / "no" / "python") as crew:
         begun = time.monotonic()
@@ -56,6 +73,20 @@ def test_jobs_that_cannot_begin(own_pool: LocalPool, tmp_path: Path) -> None:
             crew.do("one", nap, 0.1).result(GIVEN_UP_SECONDS)
         assert crew.told_after(begun, "no/python") < SEEN_SECONDS
     assert crew.count("one", "began") == 0
+
+
+def test_jobs_that_are_never_heard(own_pool: LocalPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "_STARTING_SECONDS", 3.0)
+    monkeypatch.setattr(watch, "_SILENT_SECONDS", 1.0)
+    deaf = tmp_path / "python"
+    deaf.write_text("#!/bin/sh\nexec sleep 600\n")
+    deaf.chmod(0o700)
+    with working(own_pool.client, tmp_path, python=deaf) as crew:
+        with pytest.raises(
+            Failed, match=r"3 jobs in a row ended before.*not heard for .*HTCondor says that it runs"
+        ):
+            crew.do("one", nap, 0.1).result(GIVEN_UP_SECONDS)
+        assert crew.count("one", "began") == 0
 
 
 def test_jobs_that_cannot_write_their_logs(own_pool: LocalPool, tmp_path: Path) -> None:

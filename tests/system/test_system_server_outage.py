@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pools
 import postgresql
 import pytest
 from environments import MOUS, Environment, MakeEnvironment
 from ports import free_port
 from serving import Runs
 
+from deployments.local.condor.pool import LocalPool
 from deployments.local.ngas_faults import first, stall
 
 LAST = "uid___A002_Xc72427_X2dfe.asdm.sdm.tar"
@@ -136,12 +138,16 @@ def has_a_block(environment: Environment) -> bool:
     return any(environment.area.glob("2017*/SOUS*/GOUS*/MOUS*/working/uid*/record.json"))
 
 
-def test_away_in_mid_process_and_in_mid_gather(make_environment: MakeEnvironment, server: Server) -> None:
+def test_away_in_mid_process_and_in_mid_gather(
+    make_environment: MakeEnvironment, server: Server, pool: LocalPool
+) -> None:
+    """With jobs of a pool, which do not know the server at all."""
     environment = make_environment(
         "site-away",
         faults={("RETRIEVE", LAST): first(1, stall(1000, 10))},
         prefect_apiUrl=server.api,
         ngas_timeoutSeconds="60",
+        **pools.properties(pool),
     )
     with restoring(environment) as process:
         comes_to(process, environment, is_fetching)

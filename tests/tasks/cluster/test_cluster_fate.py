@@ -7,14 +7,12 @@ from typing import Any
 
 import pytest
 
-from tasks.cluster.fate import Fate, Kind, fate_of, vanished
+from tasks.cluster.fate import OVERTIME, Fate, Kind, fate_of, vanished
 from tasks.cluster.job import Job, Status
-
-WALLTIME = 100.0
 
 
 def fate(joins: int = 1, /, **known: Any) -> Fate | None:
-    return fate_of(Job(id="17.0", **known), joins, WALLTIME)
+    return fate_of(Job(id="17.0", **known), joins)
 
 
 @pytest.mark.parametrize(
@@ -39,8 +37,8 @@ def fate(joins: int = 1, /, **known: Any) -> Fate | None:
         ({"status": Status.COMPLETED, "exit_code": 0}, Kind.ENDED, "ended with exit code 0"),
         ({"status": Status.COMPLETED, "exit_signal": 9}, Kind.ENDED, "was ended by signal 9"),
         ({"status": Status.COMPLETED}, Kind.ENDED, "ended in an unknown way"),
-        ({"status": Status.COMPLETED, "exit_code": 0, "wall_seconds": 100.0}, Kind.OVERTIME, "ran out of time"),
-        ({"status": Status.COMPLETED, "exit_code": 1, "wall_seconds": 100.0}, Kind.ENDED, "exit code 1"),
+        ({"status": Status.COMPLETED, "exit_code": OVERTIME}, Kind.OVERTIME, "ran out of time: it worked as long"),
+        ({"status": Status.COMPLETED, "exit_code": 0, "wall_seconds": 1e6}, Kind.ENDED, "exit code 0"),
         (
             {"status": Status.IDLE, "starts": 1, "vacate_reason": "a better job"},
             Kind.EVICTED,
