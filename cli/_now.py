@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -164,7 +165,7 @@ class _Looking:
 
     def _boards(self, crews: Iterable[str]) -> Iterator[Board]:
         """Read what crews say whose run is not under way, or not known."""
-        for crew in sorted(crews):
+        for crew in sorted(crew for crew in crews if Path(crew).parts == (crew,) and crew != ".."):
             with suppress(FileNotFoundError):
                 board = self.asked(partial(read, log_directory(self.profile) / crew), None)
                 yield from (board,) if board else ()

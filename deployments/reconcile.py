@@ -94,10 +94,19 @@ def reconcile(profile: Profile, *, dry_run: bool = False, worker: str = "") -> t
     with ExitStack() as stack:
         runs = Runs(stack.enter_context(client_of(profile)), profile) if profile.prefect.api_url else None
         found = tuple(_Look(profile, runs, worker).all())
-        for finding in found:
-            if finding.settle and not dry_run:
-                finding.settle()
-    return found
+        return found if dry_run else tuple(map(_settled, found))
+
+
+def _settled(finding: Finding) -> Finding:
+    """Settle what was found; jobs may be another account's, or the pool away, which is nothing to the rest."""
+    try:
+        if finding.settle:
+            finding.settle()
+    except PpiError as error:
+        if finding.kind is not Kind.JOBS:
+            raise
+        return Finding(finding.kind, finding.what, f"{finding.why}, but {error}")
+    return finding
 
 
 def running(profile: Profile) -> tuple[Record, ...]:
@@ -179,6 +188,10 @@ class _Look:
             yield Finding(Kind.LEASES, what, "who held them is gone", "removed", store.clear_away)
 
     def _has_ended(self, run: str | None) -> bool:
+        """Whether a run is known to have ended: its process is gone, or the server says so."""
+        of_run = (record for record in self._executions if record.flow_run == run)
+        if any(processes.of_execution(record, self._profile).gone for record in of_run):
+            return True
         return self._runs is not None and _is_id(run) and self._runs.has_ended(run)
 
 

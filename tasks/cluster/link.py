@@ -19,7 +19,7 @@ from distributed.security import Security
 from tasks import disk
 from tasks.cluster.orphans import KEYS
 from tasks.cluster.relay import retell
-from tasks.cluster.worker import TOPIC, do
+from tasks.cluster.worker import TOPIC, Untold, do
 
 __all__ = ["Link"]
 
@@ -113,7 +113,7 @@ class Link:
         ended
             Called in another thread when the worker has done it, or something else has become of it.
         """
-        future = self._client.submit(do, *call, key=key, workers=[address], pure=False, retries=0)
+        future = self._client.submit(do, Untold(*call), key=key, workers=[address], pure=False, retries=0)
         future.add_done_callback(ended)
         return future
 

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Final
 
 from tasks import kin
 
 __all__ = ["Owner", "Tag", "literal", "own", "spelled"]
+
+
+_KINDS: Final = {"pid": int, "born": int}
+"""What is no text."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +88,12 @@ class Tag:
 
     @classmethod
     def of(cls, ad: Mapping[str, Any]) -> Tag | None:
-        """Return the tag in a job's ClassAd, None for a job that is none of ours."""
+        """Return the tag in a job's ClassAd, None for a job that is none of ours; anybody may write into an ad."""
         names = [field.name for field in fields(cls) if field.name != "owner"]
-        try:
-            owner = Owner(**{field.name: ad[_attribute(f"owner_{field.name}")] for field in fields(Owner)})
-            return cls(**{name: ad[_attribute(name)] for name in names}, owner=owner)
-        except KeyError:
-            return None
+        said: dict[str, Any] = {name: ad.get(_attribute(name)) for name in names}
+        owner: dict[str, Any] = {field.name: ad.get(_attribute(f"owner_{field.name}")) for field in fields(Owner)}
+        are_right = (isinstance(value, _KINDS.get(name, str)) for name, value in {**said, **owner}.items())
+        return cls(**said, owner=Owner(**owner)) if all(are_right) else None
 
     @staticmethod
     def constraint(**values: str) -> str:

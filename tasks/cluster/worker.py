@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import dask
 from distributed import Worker, get_worker
@@ -31,9 +31,8 @@ from tasks.cluster.measure import Taken, measured
 from tasks.cluster.relay import Relay
 from tasks.progress import following
 
-__all__ = ["TOPIC", "Done", "do", "main"]
+__all__ = ["TOPIC", "Done", "Untold", "do", "main"]
 
-R = TypeVar("R")
 TOPIC: Final = "ppi"
 """Under which a worker tells of its progress."""
 _CONFIG: Final = {
@@ -54,7 +53,27 @@ Done = tuple[Any, Taken]
 """What a piece of work came to, and what it took."""
 
 
-def do(function: Callable[..., R], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Done:
+class Untold:
+    """A call that shows nothing of its arguments: Dask writes down those of work that fails.
+
+    Parameters
+    ----------
+    function, args, kwargs
+        What is called.
+    """
+
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        self._function, self._args, self._kwargs = function, args, kwargs
+
+    def __call__(self) -> Any:
+        """Call it."""
+        return self._function(*self._args, **self._kwargs)
+
+    def __repr__(self) -> str:
+        return f"<{getattr(self._function, '__name__', 'a call')}>"
+
+
+def do(call: Untold) -> Done:
     """Do a piece of work on the worker that calls this, and tell of its progress meanwhile."""
     worker = get_worker()
     try:
@@ -64,7 +83,7 @@ def do(function: Callable[..., R], args: tuple[Any, ...], kwargs: Mapping[str, A
             _busy(),
             measured() as taken,
         ):
-            done = function(*args, **kwargs)
+            done = call()
     except BaseException:
         if _ends.is_set():
             threading.Event().wait()  # that it was given up here is no outcome: it is done again elsewhere

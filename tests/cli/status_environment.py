@@ -149,7 +149,7 @@ def job(number: int = 1, status: int = 2, flow_run: str = FLOW_RUN, **ad: Any) -
         "site-test", PROJECT, MOUS, "restore-ous", "process", flow_run, CREW,
         Owner("archive-test", "m", os.getpid(), 1),
     )  # fmt: skip
-    said = {name: value.strip('"') for name, value in tag.attributes().items()}
+    said = {name: json.loads(value) for name, value in tag.attributes().items()}
     now = int(datetime.now(UTC).timestamp())
     return {
         **said, "ClusterId": 16 + number, "ProcId": 0, "JobStatus": status, "PPIName": f"w-{number}",

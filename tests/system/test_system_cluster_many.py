@@ -6,13 +6,17 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pools
+import postgresql
 import psutil
 import pytest
 from environments import Environment, MakeEnvironment
+from ports import free_port
+from prefect_servers import Server
 
 from deployments.local.condor.pool import LocalPool
 from deployments.local.ngas_server import requests_of
@@ -26,9 +30,25 @@ MOST_GROWTH = 12 << 20
 ROUNDS, WARM = 6, 3
 
 
-def environments(make_environment: MakeEnvironment, pool: LocalPool, number: int) -> list[Environment]:
+@pytest.fixture
+def busy_server(tmp_path: Path) -> Iterator[str]:
+    """A Prefect server on PostgreSQL: fifty runs at once are too many for SQLite, which has one writer."""
+    with postgresql.running() as cluster:
+        cluster.execute("CREATE DATABASE prefect")
+        database = cluster.owner_url("prefect").replace("+psycopg", "+asyncpg")
+        server = Server(tmp_path / "prefect", free_port(), database)
+        try:
+            server.start()
+            yield server.api
+        finally:
+            server.kill()
+
+
+def environments(
+    make_environment: MakeEnvironment, pool: LocalPool, number: int, **properties: str
+) -> list[Environment]:
     """Make environments that share archive, store and pool."""
-    first = make_environment("null-0")
+    first = make_environment("null-0", **properties)
     shared = {"processing_storeDirectory": str(first.area.parent / "store")}
     cluster = {**shared, **pools.properties(pool), "cluster_maxWorkers": "1"}
     made = [first]
@@ -72,9 +92,9 @@ def workers_left(folder: Path) -> list[str]:
 
 @pytest.mark.timeout(1800)
 def test_fifty_at_once_all_end_and_leave_nothing(
-    make_environment: MakeEnvironment, pool: LocalPool, tmp_path: Path
+    make_environment: MakeEnvironment, pool: LocalPool, busy_server: str, tmp_path: Path
 ) -> None:
-    made = environments(make_environment, pool, RESTORES)
+    made = environments(make_environment, pool, RESTORES, prefect_apiUrl=busy_server)
     running = [started(1, made[first::PROCESSES]) for first in range(PROCESSES)]
     try:
         verdicts = [verdict for process in running for verdict in told(process, 1500)["verdicts"]]

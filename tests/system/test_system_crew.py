@@ -181,10 +181,19 @@ def test_losses_are_bounded_and_what_a_worker_cannot_read_is_not_written_down(
             dies.result(90)
         with pytest.raises((Exhausted, ModuleNotFoundError), match="No module named 'crew_work'"):
             unread.result(90)
-        files = [path for path in crew.directory.iterdir() if path.is_file()]
+        files = [path for path in crew.directory.glob("[!.]*") if path.is_file()]
     assert crew.count("dies", "began") == 4
     assert [path for path in files if SECRET in path.read_text(errors="replace")] == []
     assert not [sentence for _, sentence in crew.heard if SECRET in sentence]
+
+
+def test_what_failing_work_is_done_with_is_not_written_down(shared_pool: LocalPool, tmp_path: Path) -> None:
+    with working(shared_pool.client, tmp_path) as crew:
+        with pytest.raises(Failed, match=SECRET):
+            crew.do("bad", outlast, SECRET).result(60)
+        written = "".join(path.read_text() for path in crew.directory.glob("*.err"))
+    assert "Task:" in written
+    assert SECRET not in "".join(line for line in written.splitlines() if line.startswith("Task:"))
 
 
 def test_work_that_nobody_wants_any_more_is_given_up_at_once(shared_pool: LocalPool, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from crews import left_of, waited, waited_for, working
 from pools import MakePool
 
 from deployments.local.condor.pool import LocalPool
+from tasks.cluster import dispatcher
 from tasks.cluster.orphans import OWNER
 from tasks.cluster.tag import Owner
 
@@ -40,24 +41,25 @@ def test_an_interrupted_stage_does_not_wait_for_a_schedd_that_hangs(make_pool: M
 
 
 def test_what_is_cut_short_by_the_end_of_its_job_s_time_is_done_by_another(
-    shared_pool: LocalPool, tmp_path: Path
+    shared_pool: LocalPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with working(shared_pool.client, tmp_path, most=1, walltime=20.0) as crew:
-        first = crew.do("first", nap, 7.0)
+    monkeypatch.setattr(dispatcher, "_PRIME", 1.0)
+    with working(shared_pool.client, tmp_path, most=1, walltime=15.0) as crew:
+        first = crew.do("first", nap, 4.0)
         waited_for(lambda: crew.begun("first"))
-        second = crew.do("second", nap, 14.0)
+        second = crew.do("second", nap, 11.5)
         assert (first.result(60), second.result(90)) == ("first", "second")
         assert crew.told("ran out of time").endswith("nap second is tried again")
 
 
-def test_a_worker_in_the_second_half_of_its_time_takes_no_more_work(
-    shared_pool: LocalPool, tmp_path: Path
+def test_a_worker_that_had_its_time_takes_no_more_work(
+    shared_pool: LocalPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with working(shared_pool.client, tmp_path, most=1, walltime=20.0) as crew:
-        asked = [crew.do(name, nap, 11.0) for name in ("one", "two")]
+    monkeypatch.setattr(dispatcher, "_PRIME", 0.001)
+    with working(shared_pool.client, tmp_path, most=1) as crew:
+        asked = [crew.do(name, nap, 1.0) for name in ("one", "two")]
         assert [each.result(90) for each in asked] == ["one", "two"]
-        assert crew.heard == []
-        assert [row.outcome for row in crew.crew.rows()] == ["done", "waits for work"]
+        assert sorted(row.did for row in crew.crew.rows()) == ["nap one", "nap two"]
 
 
 def test_a_crew_says_whose_it_is_so_that_its_keys_can_be_told_from_those_of_the_dead(

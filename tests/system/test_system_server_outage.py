@@ -5,13 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +16,7 @@ import postgresql
 import pytest
 from environments import MOUS, Environment, MakeEnvironment
 from ports import free_port
+from prefect_servers import Server
 from serving import Runs
 
 from deployments.local.condor.pool import LocalPool
@@ -28,47 +25,6 @@ from deployments.local.ngas_faults import first, stall
 LAST = "uid___A002_Xc72427_X2dfe.asdm.sdm.tar"
 AWAY_SECONDS, PATIENCE = 15, 240.0
 NAME = "restore X1284_X265f"
-
-
-@dataclass
-class Server:
-    """A Prefect server that can be killed, and started again on the same port and database."""
-
-    home: Path
-    port: int
-    database: str | None = None
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def api(self) -> str:
-        return f"http://127.0.0.1:{self.port}/api"
-
-    def start(self) -> None:
-        given = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": self.database} if self.database else {}
-        variables = {
-            "PREFECT_HOME": str(self.home),
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "DO_NOT_TRACK": "1",
-        }
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port)],
-            env={"PATH": os.environ["PATH"], "HOME": str(self.home), **variables, **given},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        assert waited(self._is_well)
-
-    def kill(self) -> None:
-        if self.process:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-
-    def _is_well(self) -> bool:
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.api}/admin/version", timeout=2):  # noqa: S310
-            return True
-        return False
 
 
 def waited(condition: Callable[[], object], seconds: float = PATIENCE) -> bool:

@@ -46,3 +46,12 @@ def test_an_owner_comes_back_from_its_text() -> None:
 
 def test_a_constraint_names_all_that_is_asked() -> None:
     assert Tag.constraint(crew="a", name='b"') == 'PPICrew =?= "a" && PPIName =?= "b\\""'
+
+
+@pytest.mark.parametrize(("name", "value"), [("PPIObservation", 5), ("PPIOwnerPid", "1"), ("PPICrew", None)])
+def test_an_ad_that_others_wrote_is_none_of_ours(name: str, value: object) -> None:
+    owner = Owner("host", "machine", 17, 18)
+    ours = Tag("site-test", "project", "uid://A001/X1/X1", "restore-ous", "gather", "run", "c1", owner)
+    ad = dict.fromkeys(ours.attributes(), "text") | {"PPIOwnerPid": 17, "PPIOwnerBorn": 18}
+    assert Tag.of(ad)
+    assert Tag.of(ad | {name: value}) is None
