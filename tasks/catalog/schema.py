@@ -5,6 +5,7 @@ Alembic is imported only where tables are made or changed: a catalog that is up 
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +22,8 @@ REVISION = "0003"
 """The revision that this PPI works with: the last of the migrations."""
 VERSION_TABLE = "ppi_catalog_version"
 MIGRATIONS = Path(__file__).with_name("_migrations")
+_alone = threading.Lock()
+"""Held while alembic works: it keeps in the module which database it is at."""
 
 
 def prepare(database: Database, profile: str, *, upgrade: bool) -> None:
@@ -122,4 +125,5 @@ def _migrate(connection: Connection) -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    with _alone:
+        command.upgrade(config, "head")

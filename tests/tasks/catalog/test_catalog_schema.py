@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -15,7 +16,7 @@ import pytest
 from tasks.catalog.catalog import Catalog, Wanted
 from tasks.catalog.connection import Database
 from tasks.catalog.model import Execution
-from tasks.catalog.schema import REVISION, VERSION_TABLE
+from tasks.catalog.schema import REVISION, VERSION_TABLE, revision
 from tasks.errors import Missing, Refused, Transient
 
 
@@ -44,6 +45,17 @@ def test_what_is_empty_becomes_a_catalog(tmp_path: Path, what: str) -> None:
     if what == "an empty file":
         file.touch()
     assert Catalog(at(file), "site-test").look_up(Wanted(), lambda _: False) == ()
+
+
+def test_catalogs_that_are_made_at_once_in_one_process_are_all_whole(tmp_path: Path) -> None:
+    def made(number: int) -> str | None:
+        database = at(tmp_path / f"{number}.db")
+        Catalog(database, f"site-{number}")
+        with database.reading() as connection:
+            return revision(connection, database.location.where)
+
+    with ThreadPoolExecutor(6) as threads:
+        assert list(threads.map(made, range(6))) == [REVISION] * 6
 
 
 def test_an_open_catalog_needs_no_alembic(tmp_path: Path) -> None:
