@@ -1,24 +1,15 @@
-"""The jobs of a stage as a table on the page of its run, each with a link to its log.
-
-The work is worth more than its page: a Prefect server that does not answer is waited for a few seconds, once.
-"""
+"""The jobs of a stage as a table on the page of its run, each with a link to its log."""
 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Event, Thread
 from typing import Any, Final
 from urllib.parse import quote
-from uuid import UUID
 
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
-from prefect.runtime import flow_run
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
-
+from tasks._task_page import Shown
 from tasks.cluster.board import JobRow
 from tasks.cluster.logs import JOBS, LOGS
 from tasks.report.marks import plain
@@ -28,9 +19,7 @@ __all__ = ["Rows", "jobs_shown"]
 
 Rows = Callable[[], Sequence[JobRow]]
 """Says which jobs there are."""
-_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 1.0
-_log = logging.getLogger("ppi.cluster")
 
 
 @contextmanager
@@ -60,15 +49,14 @@ def jobs_shown(url: str | None) -> Iterator[Callable[[Rows], None]]:
         over.set()
         for thread in threads:
             thread.join()
-        table.show()
+        table.show(last=True)
 
 
 class _Table:
     """The table on the page of a run; outside of a run there is none."""
 
     def __init__(self, url: str | None) -> None:
-        self._url, self._run = url, flow_run.id
-        self._shown: UUID | None = None
+        self._url, self._shown = url, Shown("table", JOBS)
         self.rows: Rows = tuple
 
     @property
@@ -77,35 +65,17 @@ class _Table:
         rows = self.rows()
         return bool(rows) and all(row.job for row in rows)
 
-    def show(self) -> None:
-        """Show all jobs as they are now, if there is anything to show and somebody to show it to."""
-        rows = self.rows()
-        if not rows or not self._run:
-            return
-        cells, said = json.dumps([_row(row, self._url) for row in rows]), _summary(rows)
-        try:
-            self._shown = _written(UUID(self._run), cells, said, self._shown)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the work goes on
-            _log.warning("the table of jobs is not shown: %s", error or type(error).__name__)
+    def show(self, *, last: bool) -> None:
+        """Show all jobs as they are now, if there are any."""
+        if rows := self.rows():
+            self._shown.write(json.dumps([_row(row, self._url) for row in rows]), _summary(rows), last=last)
 
 
 def _show_once_known(table: _Table, over: Event) -> None:
     while not over.wait(_LOOK_SECONDS):
         if table.is_known:
-            table.show()
+            table.show(last=False)
             return
-
-
-def _written(run: UUID, table: str, description: str, shown: UUID | None) -> UUID:
-    with (
-        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
-        get_client({"timeout": _SECONDS}, sync_client=True) as client,
-    ):
-        if shown:
-            client.update_artifact(shown, ArtifactUpdate(data=table, description=description))
-            return shown
-        made = ArtifactCreate(key=JOBS, type="table", description=description, data=table, flow_run_id=run)
-        return client.create_artifact(made).id
 
 
 def _summary(rows: Sequence[JobRow]) -> str:

@@ -27,8 +27,6 @@ SLOW_TO_IMPORT = {"prefect", "pydantic", "sqlalchemy", "sqlmodel", "casatools", 
 SOURCES = sorted(chain.from_iterable((ROOT / room).rglob("*.py") for room in ROOMS))
 PREFECT_TASKS = re.compile(r"tasks/(?:[a-z_]+/)*(?:__init__|tasks|_task\w*)\.py")
 """The files in `tasks/` that may know Prefect."""
-JOBS = re.compile(r"tasks/(?:[a-z_]+/)*jobs\.py")
-"""Those that run on workers: they may know parts of a profile, and no Prefect."""
 
 
 def _name(path: Path) -> str:
@@ -36,9 +34,7 @@ def _name(path: Path) -> str:
 
 
 DOMAIN = [
-    path
-    for path in SOURCES
-    if _name(path).startswith("tasks/") and not any(rule.fullmatch(_name(path)) for rule in (PREFECT_TASKS, JOBS))
+    path for path in SOURCES if _name(path).startswith("tasks/") and not PREFECT_TASKS.fullmatch(_name(path))
 ]
 
 
@@ -92,9 +88,10 @@ def test_domain_modules_know_no_prefect_task() -> None:
 
 
 def test_what_runs_on_workers_starts_without_prefect() -> None:
-    jobs = [_name(path).removesuffix(".py").replace("/", ".") for path in SOURCES if JOBS.fullmatch(_name(path))]
+    jobs = [_name(path).removesuffix(".py").replace("/", ".") for path in SOURCES if path.name == "jobs.py"]
     assert "tasks.restore.jobs" in jobs
-    program = f"import sys, tasks.cluster.worker, {', '.join(jobs)}; sys.exit('prefect' in sys.modules)"
+    known = "{'prefect', 'blocks'} & {*sys.modules}"
+    program = f"import sys, tasks.cluster.worker, {', '.join(jobs)}; sys.exit(bool({known}))"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
 
 

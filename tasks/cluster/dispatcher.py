@@ -64,7 +64,7 @@ class Dispatcher:
         self._watch = Watch(pool, tag, terms)
         self._over: Exception | None = None
         self._stopped = threading.Event()
-        self._link = Link(site.directory, site.interface, self._on("_joined"), self._on("_left"))
+        self._link = Link(site.directory, site.interface, self._on(self._joined), self._on(self._left))
         self._thread = threading.Thread(target=self._run, name=f"crew of {tag.stage}", daemon=True)
 
     # What others call, in their own threads.
@@ -141,8 +141,9 @@ class Dispatcher:
         except Empty:
             return
 
-    def _on(self, name: str) -> Callable[..., None]:
-        return lambda *args: self._events.put(lambda: getattr(self, name)(*args))
+    def _on(self, happens: Callable[..., None]) -> Callable[..., None]:
+        """Return what makes an event of a call in another thread."""
+        return lambda *args: self._events.put(lambda: happens(*args))
 
     # What happens.
 
@@ -172,7 +173,7 @@ class Dispatcher:
         member.joined = member.idle_since = time.monotonic()
         self._unborn, self._changed = 0, True
 
-    def _left(self, _name: str, address: str) -> None:
+    def _left(self, address: str) -> None:
         for member in self._members.values():
             if member.address == address and member.lives:
                 member.address, member.silent_since = "", time.monotonic()
@@ -273,7 +274,7 @@ class Dispatcher:
         ticket.member, member.ticket, ticket.given = member, ticket, time.monotonic()
         member.did.append(ticket.work)
         self._changed = True
-        ended = self._on("_ended")
+        ended = self._on(self._ended)
         ticket.future = self._link.send(
             ticket.key, member.address, ticket.call, lambda future: ended(ticket, future)
         )

@@ -32,7 +32,7 @@ class Kind(Enum):
     ENDED = "ended"
     """Its process ended by itself, or by a signal."""
     VANISHED = "lost"
-    """Nobody heard from it any more, and HTCondor says nothing."""
+    """Nobody heard from it any more, and HTCondor tells no end of it."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def fate_of(job: Job, starts: int) -> Fate | None:
         How often it had been started when its worker was last heard.
     """
     memory = job.requested_memory or 0
-    if job.status is Status.HELD or (job.is_over and job.hold_reason):
+    if job.status is Status.HELD or (job.status is Status.REMOVED and job.before is Status.HELD):
         return Fate(_held(job), job.id, job.hold_reason or "HTCondor does not say why", memory)
     if job.status is Status.REMOVED:
         return Fate(Kind.REMOVED, job.id, job.remove_reason or "HTCondor does not say why", memory)
@@ -95,9 +95,9 @@ def fate_of(job: Job, starts: int) -> Fate | None:
 
 
 def vanished(job: str, seconds: float) -> Fate:
-    """Return the fate of a job that HTCondor takes for running, and whose worker was not heard for some time."""
+    """Return the fate of a job whose worker was not heard for some time, and of which HTCondor tells no end."""
     return Fate(
-        Kind.VANISHED, job, f"its worker was not heard for {seconds:.0f} s, and HTCondor says that it runs"
+        Kind.VANISHED, job, f"its worker was not heard for {seconds:.0f} s, and HTCondor tells no end of it"
     )
 
 

@@ -19,12 +19,12 @@ _NEVER: Final = datetime.max.replace(tzinfo=UTC).timestamp() - 1
 _MEMORY_HOLDS: Final = {(21, 102), (34, 0), (34, 102)}
 """Hold codes, with subcodes, of jobs that took more memory than they asked for."""
 ATTRIBUTES: Final = (
-    "ClusterId", "ProcId", "JobStatus", "EnteredCurrentStatus", "QDate", "JobCurrentStartDate",
+    "ClusterId", "ProcId", "JobStatus", "LastJobStatus", "EnteredCurrentStatus", "QDate", "JobCurrentStartDate",
     "NumJobStarts", "HoldReason", "HoldReasonCode", "HoldReasonSubCode", "LastHoldReason",
     "LastHoldReasonCode", "LastHoldReasonSubCode", "RemoveReason", "VacateReason", "LastVacateReason",
-    "LastRejMatchReason", "RemoteHost", "LastRemoteHost", "RequestMemory", "RequestCpus",
-    "ResidentSetSize_RAW", "ImageSize_RAW", "RemoteUserCpu", "RemoteSysCpu", "RemoteWallClockTime",
-    "ExitCode", "ExitSignal", "ExitBySignal", "Owner", "JobBatchName", "Out", "Err", "UserLog", "PPIName",
+    "LastRejMatchReason", "RemoteHost", "LastRemoteHost", "RequestMemory",
+    "ResidentSetSize_RAW", "RemoteUserCpu", "RemoteSysCpu", "RemoteWallClockTime",
+    "ExitCode", "ExitSignal", "ExitBySignal", "Err", "PPIName",
     "PPIProfile", "PPIProject", "PPIObservation", "PPIFlow", "PPIStage", "PPIFlowRun", "PPICrew",
     "PPIOwnerHost", "PPIOwnerMachine", "PPIOwnerPid", "PPIOwnerBorn",
 )  # fmt: skip
@@ -67,8 +67,8 @@ class Job(BaseModel):
         The name of the worker that it is, unlike any other's in its crew; empty for a job of another kind.
     tag
         Whose it is; None for a job that is none of ours.
-    status, since
-        What it does, and since when, UTC.
+    status, before, since
+        What it does, what it did before, and since when it does it, UTC.
     submitted, started, starts
         When it was queued and last started, and how often it was started.
     host
@@ -83,8 +83,8 @@ class Job(BaseModel):
         What it took so far, as HTCondor last heard.
     exit_code, exit_signal
         How it ended; never both.
-    output, error
-        Its files.
+    error
+        The file with what it said.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -93,6 +93,7 @@ class Job(BaseModel):
     name: str = ""
     tag: Tag | None = None
     status: Status = Status.UNKNOWN
+    before: Status = Status.UNKNOWN
     since: datetime | None = None
     submitted: datetime | None = None
     started: datetime | None = None
@@ -110,7 +111,6 @@ class Job(BaseModel):
     wall_seconds: float | None = None
     exit_code: int | None = None
     exit_signal: int | None = None
-    output: str | None = None
     error: str | None = None
 
     @property
@@ -133,6 +133,7 @@ class Job(BaseModel):
             name=_text(ad, "PPIName") or "",
             tag=Tag.of(ad),
             status=Status(ad.get("JobStatus", 0)),
+            before=Status(ad.get("LastJobStatus", 0)),
             since=_moment(ad, "EnteredCurrentStatus"),
             submitted=_moment(ad, "QDate"),
             started=_moment(ad, "JobCurrentStartDate"),
@@ -146,11 +147,10 @@ class Job(BaseModel):
             reject_reason=_text(ad, "LastRejMatchReason"),
             requested_memory=_bytes(ad, "RequestMemory", _MEGABYTE),
             memory=_bytes(ad, "ResidentSetSize_RAW", _KILOBYTE),
-            cpu_seconds=(_number(ad, "RemoteUserCpu") or 0.0) + (_number(ad, "RemoteSysCpu") or 0.0),
+            cpu_seconds=_sum(ad, "RemoteUserCpu", "RemoteSysCpu"),
             wall_seconds=_number(ad, "RemoteWallClockTime"),
             exit_code=None if by_signal else _whole(ad, "ExitCode"),
             exit_signal=_whole(ad, "ExitSignal") if by_signal else None,
-            output=_text(ad, "Out"),
             error=_text(ad, "Err"),
         )
 
@@ -171,6 +171,13 @@ def _number(ad: Mapping[str, Any], name: str) -> float | None:
 def _whole(ad: Mapping[str, Any], name: str) -> int | None:
     value = _number(ad, name)
     return None if value is None else int(value)
+
+
+def _sum(ad: Mapping[str, Any], *names: str) -> float | None:
+    """Return the sum of numbers, None unless all are told."""
+    told = [_number(ad, name) for name in names]
+    known = [value for value in told if value is not None]
+    return sum(known) if len(known) == len(told) else None
 
 
 def _bytes(ad: Mapping[str, Any], name: str, unit: int) -> int | None:

@@ -36,7 +36,7 @@ _CONFIG: Final = {
 class _Watch(SchedulerPlugin):
     """Hears which workers come and go."""
 
-    def __init__(self, joined: Callable[[str, str], None], left: Callable[[str, str], None]) -> None:
+    def __init__(self, joined: Callable[[str, str], None], left: Callable[[str], None]) -> None:
         self._joined, self._left = joined, left
 
     def add_worker(self, scheduler: Scheduler, worker: str) -> None:
@@ -45,7 +45,7 @@ class _Watch(SchedulerPlugin):
 
     def remove_worker(self, scheduler: Scheduler, worker: str, **_: Any) -> None:
         """Pass on that the worker at an address has gone; its name is forgotten by now."""
-        self._left("", worker)
+        self._left(worker)
 
 
 class Link:
@@ -58,7 +58,7 @@ class Link:
     interface
         Where workers reach this host; by default its own choice.
     joined, left
-        Called with a worker's name (when it has left: empty) and its address, in another thread.
+        Called in another thread: with a worker's name and its address, or with its address alone.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Link:
         directory: Path,
         interface: str | None,
         joined: Callable[[str, str], None],
-        left: Callable[[str, str], None],
+        left: Callable[[str], None],
     ) -> None:
         self.security = _security(directory / KEYS)
         logging.getLogger("distributed").setLevel(logging.ERROR)

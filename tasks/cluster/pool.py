@@ -183,6 +183,8 @@ _AGAIN: Final = "see that HTCondor runs (condor_status), then run again"
 def said(program: str, words: str, status: int) -> Transient | Refused:
     """Return the error for what one of HTCondor's programs said when it failed."""
     why = " ".join(words.split()) or f"exit code {status}"
+    if status < 0:
+        return Transient(f"HTCondor's {program}", f"it was ended by signal {-status}", _AGAIN)
     if _AWAY.search(why):
         return Transient(f"HTCondor's {program}", why, _AGAIN)
     return Refused(f"HTCondor's {program}", why, "correct what it names in ppi.cluster.*")

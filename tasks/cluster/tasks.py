@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from blocks.profile import Profile
+from blocks.sections import Resources as ClassOfJobs
 from tasks.cluster.pool import Pool
 from tasks.cluster.resources import Resources
 from tasks.report.units import bytes_of
@@ -52,15 +53,13 @@ def log_directory(profile: Profile) -> Path:
 
 def resources_of(profile: Profile, name: Class) -> Resources:
     """Return what a job of a class asks for."""
-    given = {"transfer": profile.cluster.transfer, "casa": profile.cluster.casa, "light": profile.cluster.light}[
-        name
-    ]
+    given: ClassOfJobs = getattr(profile.cluster, name)
     memory = bytes_of(given.memory)
     return Resources(
         name,
         cores=given.cores,
         memory=memory,
-        least_memory=min(bytes_of(given.least_memory), memory),
+        least_memory=bytes_of(given.least_memory),
         memory_limit=bytes_of(given.memory_limit) if given.memory_limit else _GROWTH * memory,
         disk=bytes_of(given.disk),
         walltime=given.walltime.total_seconds(),

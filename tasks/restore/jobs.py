@@ -1,19 +1,15 @@
-"""What a restore has done by its workers, here or on another host: each piece builds what it needs, and is plain.
+"""What a restore has done by its workers, here or on another host: plain functions of values that travel.
 
-Parts of the profile come along, since a worker has no profile of its own; they travel encrypted, and in memory.
+A worker has no profile of its own, so what it needs of one comes along, encrypted and in memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-from blocks.sections import Ngas, Processing
 from tasks.casa.record import BlockRecord
-from tasks.ngas.client import NgasClient
-from tasks.ngas.store import Store
-from tasks.ngas.tasks import client_of, store_of
+from tasks.ngas.archive import Archive
 from tasks.progress import Event, tell
 from tasks.restore import gather, process
 from tasks.restore.deliver import Delivered, Run, deliver
@@ -21,29 +17,17 @@ from tasks.restore.plan import Plan, PlannedBlock
 from tasks.workspace.layout import Tree
 from tasks.workspace.provenance import Input
 
-__all__ = ["Archive", "deliver_blocks", "fetch_block", "fetch_products", "restore_block", "restore_with_pipeline"]
-
-
-@dataclass(frozen=True)
-class Archive:
-    """The archive and the store as a profile names them, with the login: never to be written down."""
-
-    ngas: Ngas
-    processing: Processing
-
-    def open(self) -> tuple[Store, NgasClient]:
-        """Return the store and a client of the archive."""
-        return store_of(self.processing), client_of(self.ngas, self.processing)
+__all__ = ["deliver_blocks", "fetch_block", "fetch_products", "restore_block", "restore_with_pipeline"]
 
 
 def fetch_products(archive: Archive, plan: Plan, tree: Tree) -> tuple[Input, ...]:
     """Fetch the calibration products; see `tasks.restore.gather`."""
-    return gather.fetch_products(plan, tree, *archive.open())
+    return gather.fetch_products(plan, tree, archive.store, archive.client)
 
 
 def fetch_block(archive: Archive, block: PlannedBlock, tree: Tree) -> tuple[Input, ...]:
     """Fetch and unpack one execution block; see `tasks.restore.gather`."""
-    return gather.fetch_block(block, tree, *archive.open())
+    return gather.fetch_block(block, tree, archive.store, archive.client)
 
 
 def restore_block(casa: process.CasaSettings, plan: Plan, block: PlannedBlock, tree: Tree) -> BlockRecord:

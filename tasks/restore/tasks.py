@@ -20,7 +20,7 @@ from tasks.casa.record import BlockRecord
 from tasks.casa.versions import casa_for
 from tasks.casa.wheels import RestoreParameters
 from tasks.ngas.model import StoredFile
-from tasks.ngas.tasks import archive_client, shared_store
+from tasks.ngas.tasks import archive_client, archive_of, shared_store
 from tasks.place import place
 from tasks.ppr.procedures import OF_RESTORE, ProcedureName
 from tasks.progress import Event, tell
@@ -105,13 +105,13 @@ def write_request(profile: str, plan: Plan, tree: Tree) -> Path:
 @task("fetch the calibration products")
 def fetch_products(profile: str, plan: Plan, tree: Tree) -> tuple[Input, ...]:
     """Fetch the calibration products; see `tasks.restore.gather`."""
-    return place().run(works.products_work(plan), jobs.fetch_products, _archive(profile), plan, tree)
+    return place().run(works.products_work(plan), jobs.fetch_products, archive_of(current(profile)), plan, tree)
 
 
 @task("fetch {block.uid}")
 def fetch_block(profile: str, block: PlannedBlock, tree: Tree) -> tuple[Input, ...]:
     """Fetch and unpack one execution block; see `tasks.restore.gather`."""
-    return place().run(works.fetch_work(block), jobs.fetch_block, _archive(profile), block, tree)
+    return place().run(works.fetch_work(block), jobs.fetch_block, archive_of(current(profile)), block, tree)
 
 
 @task("restore {block.uid}", retries=2)
@@ -133,11 +133,6 @@ def deliver_blocks(
 ) -> Delivered:
     """Deliver; see `tasks.restore.deliver`."""
     return place().run(works.deliver_work(plan), jobs.deliver_blocks, plan, tree, run, inputs, blocks)
-
-
-def _archive(profile: str) -> jobs.Archive:
-    environment = current(profile)
-    return jobs.Archive(environment.ngas, environment.processing)
 
 
 def _planned_casa(settings: CasaProfile, calibrated: str) -> Casa:

@@ -28,9 +28,25 @@ def fate(joins: int = 1, /, **known: Any) -> Fate | None:
         ({"status": Status.HELD, "hold_reason": "long", "hold_code": 47}, Kind.OVERTIME, "ran out of time: long"),
         ({"status": Status.REMOVED, "remove_reason": "by hand"}, Kind.REMOVED, "was removed: by hand"),
         (
-            {"status": Status.REMOVED, "hold_reason": "big", "hold_code": 34, "hold_subcode": 0},
+            {
+                "status": Status.REMOVED,
+                "before": Status.HELD,
+                "hold_reason": "big",
+                "hold_code": 34,
+                "hold_subcode": 0,
+            },
             Kind.OUT_OF_MEMORY,
             "ran out of memory",
+        ),
+        (
+            {"status": Status.REMOVED, "before": Status.RUNNING, "hold_reason": "once", "hold_code": 34},
+            Kind.REMOVED,
+            "was removed",
+        ),
+        (
+            {"status": Status.COMPLETED, "exit_code": 1, "hold_reason": "once"},
+            Kind.ENDED,
+            "ended with exit code 1",
         ),
         ({"status": Status.REMOVED}, Kind.REMOVED, "was removed: HTCondor does not say why"),
         ({"status": Status.COMPLETED, "exit_code": 127}, Kind.ENDED, "ended with exit code 127"),
@@ -80,4 +96,4 @@ def test_the_end_of_its_log_says_more(tmp_path: Path) -> None:
 
 def test_what_it_had_asked_for_is_kept_and_silence_is_named() -> None:
     assert (fate(status=Status.HELD, requested_memory=5) or vanished("", 0)).memory == 5
-    assert "was not heard for 26 s, and HTCondor says that it runs" in str(vanished("17.0", 26.2))
+    assert "was not heard for 26 s, and HTCondor tells no end of it" in str(vanished("17.0", 26.2))
