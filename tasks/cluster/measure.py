@@ -3,7 +3,7 @@
 Memory is the sum of resident sets, as HTCondor counts a job's where nodes have no cgroups. Pages that processes
 share are counted once for each of them, so that it is at most too much (by 4 % for two Pythons); proportional
 sizes would cost a walk through all pages at every look, while the process that is looked at waits. Between looks
-the kernel keeps the most that each child held.
+the kernel keeps the most that this process held, and each child.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Taken:
 def measured() -> Iterator[Taken]:
     """Measure what the block takes, if nothing else happens in this process meanwhile."""
     taken, ended = Taken(), threading.Event()
-    begun, cpu, largest = time.monotonic(), _cpu_seconds(), _largest_child()
+    begun, cpu, largest = time.monotonic(), _cpu_seconds(), _largest()
     watcher = threading.Thread(target=_watch, args=(taken, ended), name="measure", daemon=True)
     watcher.start()
     try:
@@ -55,8 +55,8 @@ def measured() -> Iterator[Taken]:
         watcher.join()
         taken.wall_seconds = time.monotonic() - begun
         taken.cpu_seconds = _cpu_seconds() - cpu
-        if (now := _largest_child()) > largest:
-            taken.peak_memory = max(taken.peak_memory, now)
+        grown = [now for now, before in zip(_largest(), largest, strict=True) if now > before]
+        taken.peak_memory = max(taken.peak_memory, *grown, 0)
 
 
 def _watch(taken: Taken, ended: threading.Event) -> None:
@@ -83,10 +83,13 @@ def _resident(pid: int) -> int:
 
 
 def _cpu_seconds() -> float:
-    own, waited_for = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return own.ru_utime + own.ru_stime + waited_for.ru_utime + waited_for.ru_stime
+    return sum(usage.ru_utime + usage.ru_stime for usage in _usages())
 
 
-def _largest_child() -> int:
-    """Return the most that a single process held of those that have ended here."""
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _KILOBYTE
+def _largest() -> list[int]:
+    """Return the most that this process held, and the most that one held of those that have ended here."""
+    return [usage.ru_maxrss * _KILOBYTE for usage in _usages()]
+
+
+def _usages() -> list[resource.struct_rusage]:
+    return [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]

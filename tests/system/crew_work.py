@@ -19,7 +19,7 @@ from tasks.abandon import pause
 from tasks.casa.launch import Launch, run
 from tasks.errors import Failed
 
-__all__ = ["by_value", "child_until", "hoard", "make", "mark", "nap", "outlast", "until"]
+__all__ = ["by_value", "child_until", "hoard", "make", "mark", "nap", "once_for_ever", "outlast", "until"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -66,6 +66,16 @@ def until(folder: Path, name: str, flag: str) -> str:
     mark(folder, name, "began")
     while not (folder / flag).exists():
         pause(0.05)
+    mark(folder, name, "ended")
+    return name
+
+
+def once_for_ever(folder: Path, name: str) -> str:
+    """Have no end the first time; afterwards, be done at once."""
+    again = any(folder.glob(f"{name}.began.*"))
+    mark(folder, name, "began")
+    while not again:
+        time.sleep(0.05)
     mark(folder, name, "ended")
     return name
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from crews import waited_for
 from pools import MakePool, awaited, submit
 
 from blocks.profile import Profile
@@ -19,8 +20,7 @@ SECONDS = 120
 JOB = """\
 mkdir {seen}/$1
 ls {seen} | wc -l >> {counts}
-sleep 1
-ls {seen} | wc -l >> {counts}
+while [ ! -e {flag} ]; do sleep 0.2; done
 rmdir {seen}/$1
 """
 
@@ -30,9 +30,9 @@ class Counted:
 
     def __init__(self, pool: LocalPool, folder: Path, limit: str) -> None:
         self.pool, self.folder, self.limit = pool.client, folder, limit
-        self.counts, seen = folder / "counts", folder / "seen"
+        self.counts, self.flag, seen = folder / "counts", folder / "flag", folder / "seen"
         seen.mkdir(parents=True)
-        (folder / "job.sh").write_text(JOB.format(seen=seen, counts=self.counts))
+        (folder / "job.sh").write_text(JOB.format(seen=seen, counts=self.counts, flag=self.flag))
         self.ids: list[str] = []
 
     def submit(self, group: str, jobs: int) -> None:
@@ -41,8 +41,15 @@ class Counted:
         given = {"concurrency_limits": self.limit, "accounting_group": group}
         self.ids += submit(self.pool, self.folder, *command, number=jobs, **given)
 
-    def ended(self) -> list[Job]:
-        """Wait until all have ended; return them."""
+    def is_rejected_by(self, name: str) -> bool:
+        """Whether the negotiator says of one that waits that this limit is reached."""
+        waiting = [job for job in self.pool.queue("true") if job.id in self.ids and job.status is Status.IDLE]
+        reasons = [job.reject_reason or "" for job in waiting]
+        return any(reason.startswith("concurrency limit ") and name in reason for reason in reasons)
+
+    def end(self) -> list[Job]:
+        """Let all run to their end; return them."""
+        self.flag.touch()
         return [awaited(self.pool, each, Status.COMPLETED, SECONDS) for each in self.ids]
 
     @property
@@ -58,13 +65,9 @@ def test_a_limit_holds_for_the_jobs_of_all_environments_together(pool: LocalPool
         casa.submit(group, 3)
         archive.submit(group, 2)
     for name, jobs in {"casa": casa, "archive": archive}.items():
-        ended = jobs.ended()
-        assert {job.exit_code for job in ended} == {0}
+        waited_for(lambda name=name, jobs=jobs: jobs.is_rejected_by(name), SECONDS)
+        assert {job.exit_code for job in jobs.end()} == {0}
         assert jobs.most <= 2
-        reasons = [job.reject_reason or "" for job in ended]
-        assert [reason for reason in reasons if reason.startswith("concurrency limit ") and name in reason], (
-            reasons
-        )
 
 
 def looked(pool: LocalPool, folder: Path, **classes: str) -> dict[str, Finding]:

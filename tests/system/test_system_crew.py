@@ -142,13 +142,13 @@ def test_too_much_memory_is_given_more_up_to_the_limit(shared_pool: LocalPool, t
 
 
 def test_a_job_that_takes_longer_than_its_class_may(shared_pool: LocalPool, tmp_path: Path) -> None:
-    with working(shared_pool.client, tmp_path, walltime=8.0) as crew:
+    with working(shared_pool.client, tmp_path, walltime=30.0) as crew:
         begun = time.monotonic()
         children, deaf = crew.do("children", child_until, "never"), crew.do("deaf", nap, 600.0)
         for each in (children, deaf):
             with pytest.raises(Failed, match=r"ran out of time: .*raise ppi\.cluster\.casa\.walltime"):
-                each.result(60)
-        assert time.monotonic() - begun < 60
+                each.result(90)
+        assert time.monotonic() - begun < 90
     assert [crew.count(name, "began") for name in ("children", "deaf")] == [1, 1], crew.heard
 
 
