@@ -22,6 +22,7 @@ __all__ = [
     "Expression",
     "HttpUrl",
     "Interface",
+    "Names",
     "Projects",
     "Servers",
     "Size",
@@ -39,6 +40,7 @@ _WALLTIME = re.compile(r"\d+:[0-5]\d:[0-5]\d")
 _LIMIT = re.compile(r"[A-Za-z_]\w*(:(?=[\d.]*[1-9])\d+(\.\d+)?)?", re.ASCII)
 _GROUP = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
 _INTERFACE = re.compile(r"(?![\d.]+$)(?!.*:.*:)[\w.:@-]{1,15}", re.ASCII)
+_BLOCK = re.compile(r"[a-z0-9-]+/[a-z0-9-]+")
 _SIZES: TypeAdapter[ByteSize] = TypeAdapter(ByteSize)
 _DATABASES = ("sqlite", "postgresql+psycopg", "oracle+oracledb")
 
@@ -117,6 +119,13 @@ def number_of(size: str) -> int:
     return int(_SIZES.validate_python(size))
 
 
+def _blocks(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not _BLOCK.fullmatch(name):
+            raise ValueError(f"'{name}' is no block's type and name, such as slack-webhook/operators")
+    return names
+
+
 def _duration(value: Any) -> Any:
     if not isinstance(value, str):
         return value
@@ -180,6 +189,7 @@ BrokerUrl = Annotated[str, AfterValidator(_broker)]
 HttpUrl = Annotated[str, AfterValidator(_http)]
 Servers = Annotated[tuple[str, ...], BeforeValidator(_elements), AfterValidator(_servers)]
 Projects = Annotated[frozenset[str], BeforeValidator(_elements)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_elements), AfterValidator(_blocks)]
 Size = Annotated[str, AfterValidator(_size)]
 Walltime = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
 Expression = Annotated[str, AfterValidator(_expression)]

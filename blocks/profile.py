@@ -29,10 +29,13 @@ from blocks.sections import (
     Database,
     Metadata,
     Ngas,
+    Notify,
     Prefect,
     Processing,
     Reports,
     Resources,
+    Retention,
+    Sweep,
 )
 
 __all__ = [
@@ -44,12 +47,15 @@ __all__ = [
     "Database",
     "Metadata",
     "Ngas",
+    "Notify",
     "Prefect",
     "Processing",
     "Profile",
     "Reports",
     "Resources",
+    "Retention",
     "Setting",
+    "Sweep",
 ]
 
 
@@ -90,6 +96,9 @@ class Profile(BaseSettings):
     broker: Broker = Broker()
     access: Access = Access()
     reports: Reports = Reports()
+    sweep: Sweep = Sweep()
+    notify: Notify = Notify()
+    retention: Retention = Retention()
 
     _origins: dict[str, Origin] = PrivateAttr(default_factory=dict)
     _warnings: tuple[Problem, ...] = PrivateAttr(())

@@ -6,7 +6,7 @@ what operators are told about its key.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -29,6 +29,7 @@ from blocks._types import (
     Expression,
     HttpUrl,
     Interface,
+    Names,
     Projects,
     Servers,
     Size,
@@ -47,10 +48,13 @@ __all__ = [
     "Database",
     "Metadata",
     "Ngas",
+    "Notify",
     "Prefect",
     "Processing",
     "Reports",
     "Resources",
+    "Retention",
+    "Sweep",
 ]
 
 _FETCHER = "edu.nrao.archive.datafetcher.DataFetcherSettings"
@@ -305,6 +309,53 @@ class Broker(Login):
     """The AMQP message broker."""
 
     url: BrokerUrl | None = Field(None, description="the AMQP message broker", examples=["amqp://amqp-test:5672/"])
+    exchange: str = Field(
+        "archive.events",
+        pattern=r"^[\w.:-]{1,127}$",
+        description="the topic exchange in which the archive's events are",
+        examples=["archive.events"],
+    )
+
+
+class Sweep(Section):
+    """How the environment finds what can be processed, and how much of it it starts by itself."""
+
+    most_runs: PositiveInt = Field(8, description="most runs at once that sweeps have started", examples=["16"])
+    audit_size: PositiveInt = Field(
+        10_000,
+        description="observations that each sweep looks at anew, whether or not anything tells that they changed",
+        examples=["10000"],
+    )
+    since: date | None = Field(
+        None,
+        description="what became public before this day is left to people; else all is restored",
+        examples=["2026-01-01"],
+    )
+
+
+class Notify(Section):
+    """Whom runs that fail or crash are told to."""
+
+    blocks: Names = Field(
+        (),
+        description="notification blocks on the Prefect server, type/name, separated by commas",
+        examples=["slack-webhook/operators"],
+    )
+
+
+class Retention(Section):
+    """How long what is not needed any more is kept."""
+
+    attempts_days: PositiveInt = Field(
+        30, description="days that the attempts are kept of what is delivered or given up", examples=["14"]
+    )
+    attempts_limit: Size | None = Field(
+        None, description="how large those may be together, the oldest go first", examples=["20 TB"]
+    )
+    jobs_days: PositiveInt = Field(30, description="days that the logs of jobs are kept", examples=["30"])
+    messages_days: PositiveInt = Field(
+        30, description="days that the catalog keeps messages that were sent", examples=["30"]
+    )
 
 
 class Access(Section):

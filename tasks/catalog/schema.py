@@ -18,7 +18,7 @@ from tasks.errors import Refused
 
 __all__ = ["MIGRATIONS", "REVISION", "VERSION_TABLE", "prepare", "require_own", "revision"]
 
-REVISION = "0003"
+REVISION = "0004"
 """The revision that this PPI works with: the last of the migrations."""
 VERSION_TABLE = "ppi_catalog_version"
 MIGRATIONS = Path(__file__).with_name("_migrations")

@@ -72,8 +72,17 @@ EVERYTHING = (
         "ppi.broker.url": "amqps://amqp:5671/",
         "ppi.broker.username": "amqp",
         "ppi.broker.password": "b",
+        "ppi.broker.exchange": "archive",
         "ppi.access.projects": "2017.1.00886.L, 2019.1.00001.S,",
         "ppi.reports.url": "http://archive-test:4280",
+        "ppi.sweep.mostRuns": "3",
+        "ppi.sweep.auditSize": "77",
+        "ppi.sweep.since": "2026-01-31",
+        "ppi.notify.blocks": "slack-webhook/ops, custom-webhook/pager",
+        "ppi.retention.attemptsDays": "5",
+        "ppi.retention.attemptsLimit": "2 TB",
+        "ppi.retention.jobsDays": "6",
+        "ppi.retention.messagesDays": "7",
     }
     | {
         f"ppi.cluster.{resource}.{name}": value
