@@ -78,7 +78,7 @@ EVERYTHING = (
         "ppi.sweep.mostRuns": "3",
         "ppi.sweep.auditSize": "77",
         "ppi.sweep.since": "2026-01-31",
-        "ppi.notify.blocks": "slack-webhook/ops, custom-webhook/pager",
+        "ppi.notify.blocks": "slack-webhook/ops,custom-webhook/pager",
         "ppi.retention.attemptsDays": "5",
         "ppi.retention.attemptsLimit": "2 TB",
         "ppi.retention.jobsDays": "6",

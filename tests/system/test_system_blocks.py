@@ -126,7 +126,7 @@ def test_there_is_a_block_for_the_profile_and_for_each_section(
     assert set(documents(client, name)) == {
         "PPI Profile",
         *(f"PPI {part}" for part in ("Prefect", "Processing", "Metadata", "Catalog", "NGAS", "CASA", "Broker")),
-        *(f"PPI {part}" for part in ("Access", "Reports", "Cluster")),
+        *(f"PPI {part}" for part in ("Access", "Reports", "Cluster", "Sweep", "Notify", "Retention")),
         *(f"PPI Cluster {part}" for part in ("Transfer", "CASA", "Light")),
     }
 
