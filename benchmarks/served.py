@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psycopg
+
+from deployments import postgresql
 from deployments.lifeline import Command, keep
 
-__all__ = ["prefect_server", "prefect_variables", "served"]
+__all__ = ["postgresql_server", "prefect_server", "prefect_variables", "served"]
+
+_USER = "ppi_bench"
 
 
 @contextmanager
@@ -45,6 +52,40 @@ def prefect_server(folder: Path) -> Iterator[str]:
         yield api
     finally:
         server.end()
+
+
+@contextmanager
+def postgresql_server() -> Iterator[str]:
+    """Run a PostgreSQL cluster in a new folder while the block runs; yields how its databases' URLs begin."""
+    own = postgresql.account()
+    with tempfile.TemporaryDirectory(prefix="ppi-bench-") as folder:
+        home, port = Path(folder), _free_port()
+        if own:
+            os.chown(home, own["user"], own["group"])
+        password = postgresql.initialise(home, _USER, "--no-sync")
+        settings = {"shared_buffers": "1GB", "max_wal_size": "8GB", "synchronous_commit": "off"}
+        command = postgresql.server_command(home / "data", port, **settings)
+        with (
+            (home / "log").open("wb") as log,
+            subprocess.Popen(command, cwd=home, stdout=log, stderr=log, **own) as server,
+        ):
+            try:
+                _wait_for(f"host=127.0.0.1 port={port} user={_USER} password={password} dbname=postgres", server)
+                yield f"postgresql+psycopg://{_USER}:{password}@127.0.0.1:{port}"
+            finally:
+                server.send_signal(signal.SIGINT)
+
+
+def _wait_for(parameters: str, server: subprocess.Popen[bytes]) -> None:
+    while True:
+        try:
+            psycopg.connect(parameters).close()
+        except psycopg.OperationalError:
+            if server.poll() is not None:
+                sys.exit("PostgreSQL did not start")
+            time.sleep(0.1)
+        else:
+            return
 
 
 def prefect_variables(folder: Path, api: str) -> dict[str, str]:

@@ -12,7 +12,8 @@ from cli._console import out, print_json
 from cli._environment import visiting_prefect
 
 if TYPE_CHECKING:
-    from deployments.deploy import Change, Deployed
+    from deployments.deploy import Deployed
+    from deployments.difference import Change
 
 __all__ = ["run"]
 
@@ -40,6 +41,8 @@ def _show(deployed: Deployed, dry_run: bool) -> None:
         console.print(_table(deployed.changes, dry_run))
     for stranger in deployed.strangers:
         console.print(f"  note: {stranger} is no deployment of {deployed.profile}'s; its runs are refused here")
+    for untold in deployed.untold:
+        console.print(f"  note: nobody is told of failures by {untold}")
 
 
 def _table(changes: tuple[Change, ...], dry_run: bool) -> Table:

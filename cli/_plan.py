@@ -34,7 +34,7 @@ __all__ = ["show"]
 def show(profile: Profile, mous: str, procedure: str, as_json: bool) -> None:
     """Print the plan; nothing is written, and only the small manifest is read from NGAS."""
     observation, asked_for = EntityId.parse(mous), procedure_name(procedure)
-    decision = decide(look_up(profile, observation), profile.access.projects, datetime.now(UTC))
+    decision = decide(look_up(profile, observation).evidence, profile.access.projects, datetime.now(UTC))
     if as_json and not decision.restorable:
         print_json(_refusal(profile, decision))
     require(decision)

@@ -23,7 +23,7 @@ from tasks.report.findings import pictured
 from tasks.restore.deliver import Delivered
 from tasks.restore.tasks import look_up
 
-__all__ = ["report", "restore", "run"]
+__all__ = ["interruptible", "report", "restore", "run"]
 
 
 def run(profile: Profile, mous: str, again: bool, procedure: str, as_json: bool) -> None:
@@ -39,15 +39,15 @@ def restore(profile: Profile, mous: str, again: bool, procedure: ProcedureName =
     """
     observation = EntityId.parse(mous)
     with refusals_recorded(profile, restore_ous.name, observation):
-        require(decide(look_up(profile, observation), profile.access.projects, datetime.now(UTC)))
+        require(decide(look_up(profile, observation).evidence, profile.access.projects, datetime.now(UTC)))
     if not profile.prefect.api_url:
         start_private_server()
-    with _interruptible(), restoring(), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    with interruptible(), restoring(), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         return restore_ous(observation, profile.name, procedure, again)
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Take the end of a run on the Prefect server for what it is to who waits for it: an interruption."""
     try:
         yield

@@ -14,7 +14,7 @@ from cli._console import out, print_json
 from cli._environment import point_prefect
 from deployments.serve import Part, State, serving
 
-__all__ = ["run"]
+__all__ = ["run", "until_told"]
 
 
 def run(profile: Profile, kinds: Collection[str], as_json: bool, once_up: Callable[[], None]) -> None:
@@ -35,7 +35,7 @@ def run(profile: Profile, kinds: Collection[str], as_json: bool, once_up: Callab
         if not as_json:
             _tell(part, state)
 
-    with _until_told(), serving(profile, environment, kinds, tell) as served:
+    with until_told(), serving(profile, environment, kinds, tell) as served:
         once_up()
         if as_json:
             print_json({"profile": profile.name, "parts": [_as_json(part, state) for part, state in found]})
@@ -47,7 +47,7 @@ def run(profile: Profile, kinds: Collection[str], as_json: bool, once_up: Callab
 
 
 @contextmanager
-def _until_told() -> Iterator[None]:
+def until_told() -> Iterator[None]:
     """Take Ctrl-C, SIGTERM and a terminal that closes as the wish to end in good order, and take time for it."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)

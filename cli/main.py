@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from cli import ending, pools, profiles, stores
+from cli import ending, ingesting, keeping, messaging, pools, profiles, queues, stores, sweeping
 from tasks.catalog.states import State
 
 __all__ = ["Part", "app", "main"]
@@ -33,6 +33,7 @@ class Part(StrEnum):
     SERVER = "server"
     REPORTS = "reports"
     WORKER = "worker"
+    LISTENER = "listener"
 
 
 app = typer.Typer(
@@ -45,6 +46,7 @@ app = typer.Typer(
 
 app.add_typer(pools.app)
 app.add_typer(profiles.app)
+app.add_typer(queues.app)
 app.add_typer(stores.app)
 
 Mous = Annotated[str, typer.Argument(help="The MOUS: uid://A001/X1284/X265f or uid___A001_X1284_X265f.")]
@@ -168,6 +170,10 @@ def history(
 
 app.command()(ending.cancel)
 app.command()(ending.reconcile)
+app.command()(sweeping.sweep)
+app.command()(messaging.listen)
+app.command()(messaging.messages)
+app.command()(keeping.housekeeping)
 
 
 @app.command()
@@ -255,6 +261,9 @@ def archive(
         from cli import _archive
 
         _archive.run(environment, files, file_id, media_type, quick, dry_run, json)
+
+
+app.command()(ingesting.ingest)
 
 
 @app.command()

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from deployments.prefect_client import client_of
 from deployments.processes import owner_of
 from deployments.reconcile import running
 from deployments.runs import Runs
+from flows._events import tell
 from tasks import kin
 from tasks.alma.ids import EntityId
 from tasks.catalog.model import Record
@@ -30,7 +32,7 @@ from tasks.cluster.tag import Owner, Tag
 from tasks.cluster.tasks import pool_of
 from tasks.errors import Missing, PpiError, Refused, Transient
 
-__all__ = ["Target", "cancelling"]
+__all__ = ["Cancelling", "Target", "cancelling", "cancelling_all"]
 
 _LOOK_SECONDS: Final = 0.5
 _LONGEST_SECONDS: Final = 90.0
@@ -147,7 +149,8 @@ class Cancelling:
             for each in (*(stage.id for stage in self._runs.stages([run])), run):
                 self._runs.settle(each, StateType.CANCELLED, "It was cancelled")
         if record:
-            catalog_of(self._profile).interrupt(record.id)
+            catalog = catalog_of(self._profile, tell=partial(tell, profile=self._profile))
+            catalog.interrupt(record.id, cancelled=True)
 
     def _is_out_of_queue(self) -> bool:
         """Take out what is left of its jobs; a run takes its own out first, as it ends."""
@@ -179,9 +182,28 @@ def cancelling(profile: Profile, named: str) -> Iterator[Cancelling]:
     Transient
         The catalog or the Prefect server does not answer.
     """
-    with ExitStack() as stack:
-        runs = Runs(stack.enter_context(client_of(profile)), profile) if profile.prefect.api_url else None
+    with _runs(profile) as runs:
         yield Cancelling(profile, _found(profile, named, runs), runs)
+
+
+@contextmanager
+def cancelling_all(profile: Profile, flow_runs: Collection[str]) -> Iterator[tuple[Cancelling, ...]]:
+    """Find those of some runs, by their ids, that are under way or wait.
+
+    Raises
+    ------
+    Transient
+        The catalog or the Prefect server does not answer.
+    """
+    with _runs(profile) as runs:
+        found = [target for target, (name, *_) in _targets(profile, runs) if name in flow_runs]
+        yield tuple(Cancelling(profile, target, runs) for target in found)
+
+
+@contextmanager
+def _runs(profile: Profile) -> Iterator[Runs | None]:
+    with ExitStack() as stack:
+        yield Runs(stack.enter_context(client_of(profile)), profile) if profile.prefect.api_url else None
 
 
 def _found(profile: Profile, named: str, runs: Runs | None) -> Target:

@@ -1,60 +1,43 @@
-"""Bringing an environment to its own servers: its catalog, its profile as blocks, its work pool, its deployments.
+"""Bringing an environment to its own servers: its catalog, its blocks, its work pool, its flows.
 
 What is wanted is compared with what is there, and only what differs is written: a second time nothing is.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterName,
     WorkPoolFilter,
     WorkPoolFilterName,
 )
-from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
-from prefect.flows import Flow, load_flow_from_entrypoint
-from prefect.utilities.callables import parameter_schema
+from prefect.flows import load_flow_from_entrypoint
 from prefect.workers.process import ProcessWorker
 
 from blocks import saved
 from blocks.compare import differences
 from blocks.errors import ProfileError
 from blocks.profile import Profile
+from deployments.automations import automations, told_to
 from deployments.definitions import Definition, definitions, pool
+from deployments.deployed import DEFAULT_QUEUE, deployment
+from deployments.difference import Change, Thing, compared, new
 from deployments.prefect_client import client_of
 from flows._environment import require_installation
 from tasks.catalog.schema import REVISION, require_own, revision
 from tasks.catalog.tasks import catalog_of, database_of
 from tasks.errors import Refused, Transient
 
-__all__ = ["Change", "Deployed", "deploy"]
-
-
-class Change(NamedTuple):
-    """One thing that differs on the server from what is wanted; secrets are masked.
-
-    Parameters
-    ----------
-    what, part
-        The thing, as in ``work pool dsoc-test``, and which part of it.
-    now, wanted
-        What it is, and what it will be.
-    """
-
-    what: str
-    part: str
-    now: str
-    wanted: str
+__all__ = ["Deployed", "deploy"]
 
 
 @dataclass(frozen=True)
@@ -69,17 +52,15 @@ class Deployed:
         Everything that differed.
     strangers
         Deployments with its name or in its work pool that are none of it. They are left alone.
+    untold
+        The notification blocks that the profile names and that cannot be used, each with the reason.
     """
 
     profile: str
     server: str
     changes: tuple[Change, ...]
     strangers: tuple[str, ...]
-
-
-class _Thing(NamedTuple):
-    changes: tuple[Change, ...]
-    write: Callable[[], object]
+    untold: tuple[str, ...] = ()
 
 
 def deploy(profile: Profile, dry_run: bool = False) -> Deployed:
@@ -101,14 +82,16 @@ def deploy(profile: Profile, dry_run: bool = False) -> Deployed:
     require_installation(profile, "ppi deploy")
     wanted = definitions(profile)
     with _server_of(profile) as client:
+        told = told_to(client, profile)
         common = (_catalog(profile), _blocks(profile), _pool(client, profile))
-        things = [*common, *(_deployment(client, each) for each in wanted)]
+        things = [*common, *(deployment(client, each) for each in wanted), *automations(client, profile, told)]
         for thing in things:
             if thing.changes and not dry_run:
                 _write(thing, profile)
         strangers = _strangers(client, profile, wanted)
     changes = tuple(change for thing in things for change in thing.changes)
-    return Deployed(profile.name, profile.prefect.api_url or "", changes, strangers)
+    untold = tuple(f"{each.name}: {each.fault}" for each in told if each.fault)
+    return Deployed(profile.name, profile.prefect.api_url or "", changes, strangers, untold)
 
 
 @contextmanager
@@ -120,7 +103,7 @@ def _server_of(profile: Profile) -> Iterator[SyncPrefectClient]:
         yield client
 
 
-def _write(thing: _Thing, profile: Profile) -> None:
+def _write(thing: Thing, profile: Profile) -> None:
     try:
         thing.write()
     except ObjectAlreadyExists as error:
@@ -128,21 +111,21 @@ def _write(thing: _Thing, profile: Profile) -> None:
         raise Transient(what, "somebody else has just made it", f"ppi deploy {profile.name}") from error
 
 
-def _catalog(profile: Profile) -> _Thing:
+def _catalog(profile: Profile) -> Thing:
     """Compare the revision of a catalog on a server; a file is brought up to date by whatever run opens it."""
     database, write = database_of(profile), partial(catalog_of, profile, upgrade=True)
     if database.location.file:
-        return _Thing((), write)
+        return Thing((), write)
     what = f"catalog {database.location.where}"
     with database.reading() as connection:
         found = revision(connection, database.location.where)
         if found:
             require_own(connection, database, profile.name)
     change = Change(what, "revision", found or "none", REVISION)
-    return _Thing(() if found == REVISION else (change,), write)
+    return Thing(() if found == REVISION else (change,), write)
 
 
-def _blocks(profile: Profile) -> _Thing:
+def _blocks(profile: Profile) -> Thing:
     what = f"blocks of {profile.name}"
     try:
         there = saved.load(profile.name)
@@ -154,75 +137,43 @@ def _blocks(profile: Profile) -> _Thing:
         changes = [Change(what, "all", reason, "saved anew")]
     else:
         changes = [Change(what, *difference) for difference in differences(there, profile)]
-    return _Thing(tuple(changes), partial(saved.save, profile))
+    return Thing(tuple(changes), partial(saved.save, profile))
 
 
-def _pool(client: SyncPrefectClient, profile: Profile) -> _Thing:
-    name = profile.prefect.work_pool
-    wanted = {**pool(profile).model_dump(), "base_job_template": ProcessWorker.get_default_base_job_template()}
-    what, new = f"work pool {name}", WorkPoolCreate(name=name, type=ProcessWorker.type, **wanted)
+def _pool(client: SyncPrefectClient, profile: Profile) -> Thing:
+    """Compare the work pool; its limit is that of its queue for runs on observations, as upkeep may not wait."""
+    name, own = profile.prefect.work_pool, pool(profile)
+    wanted: dict[str, Any] = {"description": own.description}
+    wanted["base_job_template"] = ProcessWorker.get_default_base_job_template()
+    what, limit = f"work pool {name}", own.concurrency_limit
     try:
         there = client.read_work_pool(name)
+        queue = client.read_work_queue_by_name(DEFAULT_QUEUE, work_pool_name=name)
     except ObjectNotFound:
-        return _Thing(_new(what), partial(client.create_work_pool, new, overwrite=True))
+        return Thing(new(what), partial(_make_pool, client, name, wanted, limit))
     if there.type != ProcessWorker.type:
         why = f"its type is {there.type}, not {ProcessWorker.type}"
         todo = "delete it, or name another in ppi.prefect.workPool"
         raise Refused(f"{what} of profile {profile.name}", why, todo)
-    changes = _compared(what, {part: getattr(there, part) for part in wanted}, wanted)
-    return _Thing(changes, partial(client.update_work_pool, name, WorkPoolUpdate(**wanted)))
+    wanted["concurrency_limit"] = None
+    of_pool = compared(what, {part: getattr(there, part) for part in wanted}, wanted)
+    of_queue = compared(f"{what}, queue {DEFAULT_QUEUE}", queue.model_dump(), {"concurrency_limit": limit})
+    return Thing((*of_pool, *of_queue), partial(_update_pool, client, name, wanted, limit))
 
 
-def _deployment(client: SyncPrefectClient, definition: Definition) -> _Thing:
-    flow: Flow[..., Any] = load_flow_from_entrypoint(definition.entrypoint)
-    wanted, name = _wanted(definition, flow), f"{flow.name}/{definition.name}"
-    what = f"deployment {name}"
-    try:
-        there = client.read_deployment_by_name(name)
-    except ObjectNotFound:
-        return _Thing(_new(what), partial(_create, client, flow.name, definition.name, wanted))
-    changes = _compared(what, {part: _part(there, part) for part in wanted}, wanted)
-    return _Thing(changes, partial(client.update_deployment, there.id, DeploymentUpdate(**wanted)))
+def _make_pool(client: SyncPrefectClient, name: str, wanted: dict[str, Any], limit: int | None) -> None:
+    client.create_work_pool(WorkPoolCreate(name=name, type=ProcessWorker.type, **wanted), overwrite=True)
+    _limit(client, name, limit)
 
 
-def _wanted(definition: Definition, flow: Flow[..., Any]) -> dict[str, Any]:
-    """Return what a deployment is to be, as `prefect deploy` would make it of the same definition."""
-    return {
-        "entrypoint": definition.entrypoint,
-        "description": definition.description,
-        "tags": sorted(definition.tags),
-        "parameters": definition.parameters,
-        "parameter_openapi_schema": parameter_schema(flow).model_dump(exclude_unset=True),
-        "enforce_parameter_schema": True,
-        "work_pool_name": definition.work_pool.name,
-        "job_variables": {},
-        "pull_steps": [],
-        "path": None,
-        "version": flow.version,
-    }
+def _update_pool(client: SyncPrefectClient, name: str, wanted: dict[str, Any], limit: int | None) -> None:
+    client.update_work_pool(name, WorkPoolUpdate(**wanted))
+    _limit(client, name, limit)
 
 
-def _part(there: DeploymentResponse, part: str) -> Any:
-    value = getattr(there, part)
-    return sorted(value) if part == "tags" else value
-
-
-def _create(client: SyncPrefectClient, flow: str, name: str, wanted: dict[str, Any]) -> None:
-    client.create_deployment(client.create_flow_from_name(flow), name, **wanted)
-
-
-def _new(what: str) -> tuple[Change, ...]:
-    return (Change(what, "all", "none", "new"),)
-
-
-def _compared(what: str, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[Change, ...]:
-    """Compare part by part; nothing, an empty text and an empty list are one."""
-    differing = {part: value for part, value in wanted.items() if (there[part] or None) != (value or None)}
-    return tuple(Change(what, part, _text(there[part]), _text(value)) for part, value in differing.items())
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+def _limit(client: SyncPrefectClient, name: str, limit: int | None) -> None:
+    queue = client.read_work_queue_by_name(DEFAULT_QUEUE, work_pool_name=name)
+    client.update_work_queue(queue.id, concurrency_limit=limit)
 
 
 def _strangers(client: SyncPrefectClient, profile: Profile, wanted: tuple[Definition, ...]) -> tuple[str, ...]:

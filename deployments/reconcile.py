@@ -23,6 +23,7 @@ from deployments import processes
 from deployments.prefect_client import client_of
 from deployments.processes import Sight
 from deployments.runs import Runs
+from flows._events import tell
 from tasks import disk
 from tasks.catalog.catalog import Catalog, Wanted
 from tasks.catalog.model import Record
@@ -130,11 +131,13 @@ class _Look:
         yield from self._of_disk()
 
     def _of_catalog(self) -> Iterator[Finding]:
-        catalog = catalog_of(self._profile) if self._executions else None
+        catalog = (
+            catalog_of(self._profile, tell=partial(tell, profile=self._profile)) if self._executions else None
+        )
         for record in self._executions:
             sight = self._sight(record)
             if catalog and sight.gone:
-                yield _interrupted(catalog, record, sight)
+                yield _interrupted(catalog, record, sight, cancelled=self._was_cancelled(record.flow_run))
             elif sight.gone is None:
                 yield Finding(Kind.EXECUTION, _called(record), sight.why)
 
@@ -194,13 +197,16 @@ class _Look:
             return True
         return self._runs is not None and _is_id(run) and self._runs.has_ended(run)
 
+    def _was_cancelled(self, run: str | None) -> bool:
+        return self._runs is not None and _is_id(run) and self._runs.was_cancelled(run)
+
 
 def _called(record: Record) -> str:
     return f"{record.id}, {record.flow} {record.observation}"
 
 
-def _interrupted(catalog: Catalog, record: Record, sight: Sight) -> Finding:
-    settle = partial(catalog.interrupt, record.id)
+def _interrupted(catalog: Catalog, record: Record, sight: Sight, *, cancelled: bool) -> Finding:
+    settle = partial(catalog.interrupt, record.id, cancelled=cancelled)
     return Finding(Kind.EXECUTION, _called(record), sight.why, State.INTERRUPTED.value, settle)
 
 

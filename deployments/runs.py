@@ -75,6 +75,11 @@ class Runs:
         found = self.find(UUID(run)) if run else None
         return bool(found and found.state and found.state.is_final())
 
+    def was_cancelled(self, run: str | None) -> bool:
+        """Tell whether the server knows that somebody has cancelled a run."""
+        found = self.find(UUID(run)) if run else None
+        return bool(found and found.state_type in (StateType.CANCELLING, StateType.CANCELLED))
+
     def cancel(self, run: UUID) -> None:
         """Ask for the end of a run, as the pages of Prefect do."""
         self._client.set_flow_run_state(run, Cancelling(), force=True)

@@ -12,7 +12,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from typing import Final
 from uuid import UUID
 
@@ -26,7 +26,7 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Cancelled
 
-__all__ = ["cancellable"]
+__all__ = ["cancellable", "is_cancelled"]
 
 _SECONDS: Final = 3.0
 """How often it is asked: 10 ms of the server's time each."""
@@ -36,6 +36,7 @@ _WORKERS_TURN_SECONDS: Final = 30.0
 """How long a worker is given to end a run of its own, which it knows best how to."""
 _OF_A_WORKER: Final = "PREFECT__FLOW_RUN_ID"
 _CANCELLED: Final = (StateType.CANCELLING, StateType.CANCELLED)
+_watching: ContextVar[_Watch | None] = ContextVar("watching", default=None)
 
 
 @contextmanager
@@ -53,6 +54,7 @@ def cancellable() -> Iterator[None]:
         yield
         return
     watch = _Watch(UUID(flow_run.id))
+    token = _watching.set(watch)
     watch.start()
     try:
         yield
@@ -62,6 +64,14 @@ def cancellable() -> Iterator[None]:
             watch.settle()
             raise Abort(f"flow run {watch.run} was cancelled") from error
         raise
+    finally:
+        _watching.reset(token)
+
+
+def is_cancelled() -> bool:
+    """Tell whether it is because of its cancellation that the flow's run is being interrupted, by whomever."""
+    watch = _watching.get()
+    return watch is not None and (watch.end() or watch.finds_it_cancelled())
 
 
 class _Watch:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import getpass
 import importlib.metadata
 import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from prefect import get_run_logger
 from prefect.runtime import flow_run
 
 from blocks.profile import Profile
+from flows._cancel import is_cancelled
+from flows._events import tell
+from flows._failure import show_failure
+from tasks.account import account
 from tasks.alma.ids import EntityId
 from tasks.catalog import measured
+from tasks.catalog.following import Remark
 from tasks.catalog.model import Execution, Stage
 from tasks.catalog.states import State, state_after
 from tasks.catalog.tasks import catalog_of
@@ -31,6 +37,7 @@ from tasks.workspace.provenance import Clock, Input, StageTime
 
 _PATIENCE_SECONDS, _PAUSE_SECONDS = 60, 3
 """How long a finished run waits for a catalog that is away."""
+_OF_THE_SERVER = ("httpx", "prefect")
 
 _log = logging.getLogger("ppi.catalog")
 
@@ -48,17 +55,23 @@ class Recording:
     """
 
     def __init__(self, profile: Profile, flow: str, observation: EntityId, collected: Sequence[Usage]) -> None:
-        self._catalog, self._collected = catalog_of(profile), collected
+        self._catalog, self._collected = catalog_of(profile, tell=partial(tell, profile=profile)), collected
         self._clock = Clock()
         self._tree: Tree | None = None
         self._inputs: tuple[Input, ...] = ()
         self._taken_over: frozenset[str] = frozenset()
+        self._remark = Remark()
         self._record = self._catalog.begin(_execution(profile, flow, observation, self._clock.started))
 
     @property
     def started(self) -> datetime:
         """When the run began."""
         return self._clock.started
+
+    @property
+    def tree(self) -> Tree | None:
+        """Where the run works, once it does."""
+        return self._tree
 
     @property
     def times(self) -> tuple[StageTime, ...]:
@@ -99,6 +112,7 @@ class Recording:
     def working(self, tree: Tree) -> None:
         """Note where the run works, and what an earlier one has finished there."""
         self._tree, self._taken_over = tree, measured.finished_blocks(tree)
+        self._remark = Remark(directory=str(tree.mous))
 
     def gathered(self, inputs: tuple[Input, ...]) -> None:
         """Note what was fetched."""
@@ -145,6 +159,8 @@ class Recording:
         reasons = error.reasons if isinstance(error, Failed) else ()
         verdict = "failed" if isinstance(error, Failed) else None
         self._note(state=state, error=_said(error), verdict=verdict, reasons=reasons, finished=datetime.now(UTC))
+        cancelled = state is State.INTERRUPTED and is_cancelled()
+        self._remark = replace(self._remark, may_pass=_may_pass(error), cancelled=cancelled)
         try:
             self._note(steps=self._steps_left())
             self._write(0 if state is State.INTERRUPTED else _PATIENCE_SECONDS)
@@ -169,7 +185,7 @@ class Recording:
         ends = time.monotonic() + patience
         while True:
             try:
-                return self._catalog.write(self._record)
+                return self._catalog.write(self._record, self._remark)
             except Transient:
                 if time.monotonic() > ends:
                     raise
@@ -193,6 +209,7 @@ def recorded(profile: Profile, flow: str, observation: EntityId) -> Iterator[Rec
             yield recording
         except BaseException as error:
             recording.fail(error)
+            show_failure(profile, observation, error, recording.tree, recording.started)
             raise
         recording.end()
 
@@ -225,23 +242,21 @@ def _execution(profile: Profile, flow: str, observation: EntityId, started: date
         profile=profile.name,
         observation=str(observation),
         host=os.uname().nodename,
-        account=_account(),
+        account=account(),
         owner=own(os.uname().nodename, os.getpid()).text,
         ppi_version=importlib.metadata.version("ppi"),
         started=started,
     )
 
 
-def _account() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
-
-
 def _warn(text: str) -> None:
     logger = get_run_logger() if flow_run.id else _log
     logger.warning(text)
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Tell whether what a run failed of may be over in some time, as when a service or the Prefect server is."""
+    return isinstance(error, Transient) or type(error).__module__.partition(".")[0] in _OF_THE_SERVER
 
 
 def _said(error: BaseException) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from sqlalchemy import URL, Engine, NullPool, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
@@ -110,7 +111,11 @@ class Location:
                 f"{self.keys}.url is not an SQLAlchemy URL",
                 "write it like postgresql+psycopg://host:5432/name",
             ) from None
-        return url.set(username=username or url.username, password=password or url.password)
+        return url.set(
+            username=username or url.username,
+            password=password or url.password,
+            database=url.database and unquote(url.database),
+        )
 
     def _sqlite_file(self) -> Path | None:
         if self.url.get_backend_name() != "sqlite":

@@ -1,4 +1,4 @@
-"""Whether a profile's Prefect server has what `ppi deploy` would bring to it: blocks, work pool, deployments.
+"""Whether a profile's Prefect server has what `ppi deploy` would bring to it, from blocks to automations.
 
 Slow to import, since Prefect is.
 """
@@ -10,7 +10,8 @@ from itertools import groupby
 
 from blocks.profile import Profile
 from deployments.checks.finding import Probe, Unknown
-from deployments.deploy import Change, deploy
+from deployments.deploy import deploy
+from deployments.difference import Change
 from tasks.errors import Missing, Transient
 
 __all__ = ["probe"]
@@ -34,6 +35,9 @@ def _deployed(profile: Profile) -> str:
             "; ".join(_differing(found.changes)),
             f"ppi deploy {profile.name} (--dry-run shows the difference)",
         )
+    if found.untold:
+        todo = "make such a block in the pages of the Prefect server, or correct ppi.notify.blocks"
+        raise Missing("who is told of failures", "; ".join(found.untold), todo)
     strangers = f"; PPI does not know {', '.join(found.strangers)}" if found.strangers else ""
     return f"as they should be{strangers}"
 

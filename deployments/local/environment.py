@@ -38,6 +38,7 @@ _PROPERTIES = """\
 ppi.profile.site = LOCAL
 ppi.profile.environment = local
 ppi.processing.rootDirectory = {root}/area
+ppi.sweep.since = 2100-01-01
 ppi.metadata.url = {database}
 ppi.prefect.apiUrl = ${{env:{prefect}}}
 ppi.reports.url = ${{env:{reports}}}

@@ -1,4 +1,4 @@
-"""What `ppi serve` starts of an environment: its database, Prefect server, reports and worker.
+"""What `ppi serve` starts of an environment: database, server, reports, worker, listener.
 
 Each part of this host is started in its turn when it is not up, and runs under a keeper, which ends it when we are
 gone; a part of another host must only answer.

@@ -10,7 +10,7 @@ from deployments.lifeline import Command
 
 __all__ = ["Kind", "Part"]
 
-Kind = Literal["database", "server", "reports", "worker"]
+Kind = Literal["database", "server", "reports", "worker", "listener"]
 """In the order in which they need each other."""
 
 

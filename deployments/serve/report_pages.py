@@ -1,8 +1,8 @@
-"""The program that shows browsers the reports of deliveries, and the logs of jobs.
+"""The program that shows browsers the reports of deliveries, and the logs of jobs and of CASA.
 
-Nothing but `<project>/MOUS_*/qa/<file>` of the deliveries and `<crew>/<job>.{err,out,log}` of the logs can be
-read, and nothing is listed. Names are opened one folder after another, each below the last and never through a
-link, so that no name leads elsewhere.
+Nothing but `<project>/MOUS_*/qa/<file>` of the deliveries, `<crew>/<job>.{err,out,log}` of the logs and what CASA
+said in attempts can be read, and nothing is listed. Names are opened one folder after another, each below the last
+and never through a link, so that no name leads elsewhere.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from starlette.routing import Route
 
 from deployments.serve.reports import LOGIN, greeting
 from tasks.cluster.logs import JOBS, LOGS
+from tasks.workspace.casalogs import ATTEMPTS, is_log
 
 __all__ = ["application", "main"]
 
@@ -48,7 +49,7 @@ def application(profile: str, deliveries: Path, logs: Path, base: str = "", logi
     profile
         The profile's name, which is told to who asks for `/health`.
     deliveries
-        Where deliveries are.
+        Where deliveries are, in the area in which attempts are.
     logs
         Where each crew has a directory with the logs of its jobs.
     base
@@ -69,6 +70,10 @@ def application(profile: str, deliveries: Path, logs: Path, base: str = "", logi
         names = [request.path_params[name] for name in ("crew", "file")]
         return shown(request, "log", lambda: _log(logs, *names), "text/plain")
 
+    def attempt(request: Request) -> Response:
+        path = str(request.path_params["path"])
+        return shown(request, "log", lambda: _of_attempt(deliveries.parent, path), "text/plain")
+
     def shown(request: Request, what: str, read: Callable[[], bytes | None], kind: str) -> Response:
         if login and not _shows(request, login):
             return PlainTextResponse("who are you?", 401, {"WWW-Authenticate": 'Basic realm="PPI reports"'})
@@ -80,6 +85,7 @@ def application(profile: str, deliveries: Path, logs: Path, base: str = "", logi
         routes=[
             Route(f"{base}/health", health, methods=["GET"]),
             Route(f"{base}/{JOBS}/{{crew}}/{{file}}", log, methods=["GET"]),
+            Route(f"{base}/{ATTEMPTS}/{{path:path}}", attempt, methods=["GET"]),
             Route(f"{base}/{{project}}/{{mous}}/qa/{{file}}", report, methods=["GET"]),
         ]
     )
@@ -102,6 +108,11 @@ def _report(deliveries: Path, project: str, mous: str, name: str) -> bytes | Non
 
 def _log(logs: Path, crew: str, name: str) -> bytes | None:
     return _read(logs, (crew,), name, _MOST_OF_A_LOG) if name.endswith(LOGS) else None
+
+
+def _of_attempt(area: Path, path: str) -> bytes | None:
+    *folders, name = path.split("/")
+    return _read(area, tuple(folders), name, _MOST_OF_A_LOG) if is_log(path) else None
 
 
 def _read(root: Path, folders: tuple[str, ...], name: str, most: int | None = None) -> bytes | None:

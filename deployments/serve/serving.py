@@ -13,7 +13,7 @@ from typing import Final, Literal
 from blocks.keys import keys_of
 from blocks.profile import Profile
 from deployments.lifeline import Kept, keep
-from deployments.serve import database, reports, server, worker
+from deployments.serve import database, listener, reports, server, worker
 from deployments.serve.part import Part
 from tasks import disk
 from tasks.errors import Failed, Refused, Transient
@@ -139,12 +139,15 @@ def serving(
 
 
 def _parts(profile: Profile, kinds: Collection[str], environment: Mapping[str, str]) -> Iterator[Part]:
-    is_up = disk.is_locked(_lock(server.home_of(profile), "worker"))
+    def is_up(name: str) -> bool:
+        return disk.is_locked(_lock(server.home_of(profile), name))
+
     parts = (
         *database.parts(profile, environment),
         server.part(profile, environment),
         *filter(None, [reports.part(profile, environment)]),
-        worker.part(profile, environment, is_up=is_up),
+        worker.part(profile, environment, is_up=is_up("worker")),
+        *filter(None, [listener.part(profile, environment, is_up=is_up("listener"))]),
     )
     yield from (part for part in parts if not kinds or part.kind in kinds)
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 from tasks.alma.access import Decision, Standing, decide, require
 from tasks.alma.archive import MetadataArchive
 from tasks.alma.ids import EntityId
-from tasks.alma.model import ArchiveFile, Delivery, ExecutionBlock, ObservingUnitSet, Session
+from tasks.alma.model import ArchiveFile, Delivery, Evidence, ExecutionBlock, ObservingUnitSet, Session
 
 __all__ = [
     "ArchiveFile",
     "Decision",
     "Delivery",
     "EntityId",
+    "Evidence",
     "ExecutionBlock",
     "MetadataArchive",
     "ObservingUnitSet",

@@ -12,12 +12,11 @@ from datetime import datetime
 from enum import StrEnum
 
 from tasks.alma.ids import EntityId
-from tasks.alma.model import ObservingUnitSet
+from tasks.alma.model import Evidence
 from tasks.errors import Refused
 
 __all__ = ["Decision", "Standing", "decide", "require"]
 
-_HAND_CALIBRATION = re.compile(r"scriptFor.*Cal", re.IGNORECASE)
 _BEING_PROCESSED = frozenset({"processing", "readyforreview", "reviewing", "verified", "deliveryinprogress"})
 
 
@@ -61,20 +60,20 @@ class Decision:
         return self.standing is Standing.RESTORABLE
 
 
-def decide(ous: ObservingUnitSet, allowed_projects: Collection[str], now: datetime) -> Decision:
+def decide(evidence: Evidence, allowed_projects: Collection[str], now: datetime) -> Decision:
     """Decide whether an observation may be restored.
 
     Parameters
     ----------
-    ous
-        The observation as the archive has it now, not as it was.
+    evidence
+        What the archive has of the observation now, not what it had.
     allowed_projects
         Codes of the projects whose proprietary data may be processed here; ``*`` for all.
     now
         The time, aware.
     """
-    standing, reason = _obstacle(ous) or _publicity(ous, allowed_projects, now)
-    return Decision(ous.mous, standing, reason)
+    standing, reason = _obstacle(evidence) or _publicity(evidence, allowed_projects, now)
+    return Decision(evidence.mous, standing, reason)
 
 
 def require(decision: Decision) -> None:
@@ -83,39 +82,41 @@ def require(decision: Decision) -> None:
         raise Refused(f"MOUS {decision.mous} is not restored", decision.reason, _TODO[decision.standing])
 
 
-def _obstacle(ous: ObservingUnitSet) -> tuple[Standing, str] | None:
-    script = next((file for file in ous.products_of("script") if _HAND_CALIBRATION.search(file.file_id)), None)
-    if script:
+def _obstacle(evidence: Evidence) -> tuple[Standing, str] | None:
+    if script := evidence.hand_script:
         return Standing.HAND_CALIBRATED, (
-            f"hand-calibrated ({script.file_id}): such scripts need the CASA version that they were written for"
+            f"hand-calibrated ({script}): such scripts need the CASA version that they were written for"
         )
-    if not ous.products_of("calibration"):
-        return _uncalibrated(ous)
-    if not ous.products_of("science"):
+    if not evidence.calibration:
+        return _uncalibrated(evidence)
+    if not evidence.science:
         return Standing.IN_PROGRESS, "work in progress: it has calibration products, but no science products yet"
     return None
 
 
-def _uncalibrated(ous: ObservingUnitSet) -> tuple[Standing, str]:
-    if _plain(ous.qa2_status) == "semipass":
+def _uncalibrated(evidence: Evidence) -> tuple[Standing, str]:
+    if _plain(evidence.qa2_status) == "semipass":
         return Standing.SEMI_PASS, "semi-pass without calibration: QA2 is SemiPass, no calibration is archived"
-    if _plain(ous.state) in _BEING_PROCESSED:
-        return Standing.IN_PROGRESS, f"work in progress: its state is {ous.state}, no calibration is archived yet"
-    state = f"its state is {ous.state}" if ous.state else "its state is unknown"
+    if _plain(evidence.state) in _BEING_PROCESSED:
+        return (
+            Standing.IN_PROGRESS,
+            f"work in progress: its state is {evidence.state}, no calibration is archived yet",
+        )
+    state = f"its state is {evidence.state}" if evidence.state else "its state is unknown"
     return Standing.NOT_CALIBRATED, f"not calibrated yet: no calibration is archived, {state}"
 
 
-def _publicity(ous: ObservingUnitSet, allowed: Collection[str], now: datetime) -> tuple[Standing, str]:
-    release = ous.delivery.release_date if ous.delivery else None
+def _publicity(evidence: Evidence, allowed: Collection[str], now: datetime) -> tuple[Standing, str]:
+    release = evidence.release_date
     if release and release <= now:
         return Standing.RESTORABLE, f"restorable: public since {release:%Y-%m-%d}"
     when = f"until {release:%Y-%m-%d}" if release else "(release date unknown)"
-    if "*" in allowed or ous.project_code in allowed:
+    if "*" in allowed or evidence.project_code in allowed:
         return (
             Standing.RESTORABLE,
-            f"restorable: proprietary {when}, but this profile may process {ous.project_code}",
+            f"restorable: proprietary {when}, but this profile may process {evidence.project_code}",
         )
-    return Standing.PROPRIETARY, f"proprietary {when}: this profile may not process {ous.project_code}"
+    return Standing.PROPRIETARY, f"proprietary {when}: this profile may not process {evidence.project_code}"
 
 
 def _plain(text: str | None) -> str:

@@ -7,8 +7,7 @@ would be true.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -17,15 +16,15 @@ from sqlalchemy import Row
 
 from tasks.alma import statements
 from tasks.alma.connection import Database, Reader
-from tasks.alma.ids import EntityId
-from tasks.alma.model import ArchiveFile, Delivery, ExecutionBlock, ObservingUnitSet, Session
+from tasks.alma.ids import PROJECT_CODE, EntityId
+from tasks.alma.model import ArchiveFile, Delivery, Evidence, ExecutionBlock, ObservingUnitSet, Session
 from tasks.alma.sessions import read_sessions
+from tasks.alma.survey import Audit, Releases, Survey, evidence_of, surveyed
 from tasks.errors import Missing, Refused
 
 __all__ = ["MetadataArchive"]
 
 _LAST = datetime.max.replace(tzinfo=UTC)
-_PROJECT_CODE = re.compile(r"\w[\w.+-]*")
 _EXECUTION_BLOCK = "asdm_uid of asa_science or asa_delivery_asdm_ous"
 
 
@@ -66,6 +65,22 @@ class MetadataArchive:
         with self._database.reading() as reader:
             return _unit_set(mous, reader)
 
+    def evidence(self, observations: Collection[str]) -> dict[str, Evidence]:
+        """Return what decides on observations, in one query; those that are not known yet are left out.
+
+        It raises what `observing_unit_set` raises of the database.
+        """
+        with self._database.reading() as reader:
+            return evidence_of(observations, reader)
+
+    def survey(self, releases: Releases, audit: Audit) -> Survey:
+        """Return what decides on what has become public, and on a page of all observations, in one query.
+
+        It raises what `observing_unit_set` raises of the database.
+        """
+        with self._database.reading() as reader:
+            return surveyed(releases, audit, reader)
+
 
 def _unit_set(mous: EntityId, reader: Reader) -> ObservingUnitSet:
     status, key = reader.first(statements.unit_set(mous)), reader.first(statements.archive_key(mous))
@@ -79,11 +94,14 @@ def _unit_set(mous: EntityId, reader: Reader) -> ObservingUnitSet:
     sched_block, sched_block_status = _sched_block(reader.rows(statements.sched_blocks(mous)), blocks)
     return ObservingUnitSet(
         mous=mous,
-        gous=_id(status.gous, key and key.gous),
+        gous=_id(status.gous, key.gous if key else None),
         sous=_id(status.sous),
         project_code=code,
         project_uid=_project_uid(
-            mous, status.project_uid, status.listed_project_uid, quality and quality.project_uid
+            mous,
+            status.project_uid,
+            status.listed_project_uid,
+            quality.project_uid if quality else None,
         ),
         project_status=_id(status.project_status, status.listed_project_status),
         part_id=status.part_id or (quality and quality.part_id),
@@ -127,7 +145,7 @@ def _project_code(mous: EntityId, key: Row[Any] | None, reader: Reader) -> str:
 
 def _plain(code: str, mous: EntityId) -> str:
     """Require a code that is safe to name directories by."""
-    if not _PROJECT_CODE.fullmatch(code):
+    if not PROJECT_CODE.fullmatch(code):
         raise Refused(
             f"the project code of MOUS {mous} cannot be used",
             f"{code!r} does not read like 2017.1.00886.L",

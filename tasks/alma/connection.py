@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection, Engine, Row, Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import visitors
 
-from tasks.alma.statements import Question
+from tasks.alma.statements import Question, Questions
 from tasks.database import Location
 from tasks.errors import Missing
 
@@ -28,7 +28,7 @@ class Reader:
     def __init__(self, connection: Connection, location: Location) -> None:
         self._connection, self._location = connection, location
 
-    def rows(self, statement: Question) -> Sequence[Row[Any]]:
+    def rows(self, statement: Question | Questions) -> Sequence[Row[Any]]:
         """Return all rows of a statement; its failure is explained by the tables that it reads."""
         try:
             return self._connection.execute(statement).all()
@@ -96,5 +96,5 @@ def _engine(location: Location, schema: str) -> Engine:
     return location.engine(url, execution_options=options)
 
 
-def _tables(statement: Question) -> str:
+def _tables(statement: Question | Questions) -> str:
     return ", ".join(sorted({part.name for part in visitors.iterate(statement) if isinstance(part, Table)}))

@@ -15,7 +15,10 @@ from pydantic_core import CoreSchema, core_schema
 
 from tasks.errors import Refused
 
-__all__ = ["EntityId"]
+__all__ = ["PROJECT_CODE", "EntityId"]
+
+PROJECT_CODE = re.compile(r"\w[\w.+-]*")
+"""A project's code, as in ``2017.1.00886.L``: safe to name directories by."""
 
 _SPELLINGS = (
     re.compile(r"[uU][iI][dD]://([0-9A-Za-z]+)/([xX][0-9A-Fa-f]+)/([xX][0-9A-Fa-f]+)"),

@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
 from tasks.alma.ids import EntityId
 
-__all__ = ["ArchiveFile", "Delivery", "ExecutionBlock", "ObservingUnitSet", "Session"]
+__all__ = ["ArchiveFile", "Delivery", "Evidence", "ExecutionBlock", "ObservingUnitSet", "Session"]
+
+_HAND_CALIBRATION = re.compile(r"scriptFor.*Cal", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All of an observation that decides whether it may be restored; see `tasks.alma.access.decide`.
+
+    Parameters
+    ----------
+    calibration, science
+        Whether the archive has products of this class.
+    hand_script
+        A script by which people calibrated it.
+    state, qa2_status
+        As the archive writes them.
+    release_date
+        Aware, UTC; None if unknown, which is to be taken as proprietary.
+    """
+
+    mous: EntityId
+    project_code: str
+    calibration: bool
+    science: bool
+    hand_script: str | None
+    state: str | None
+    qa2_status: str | None
+    release_date: datetime | None
 
 
 class _Frozen(BaseModel):
@@ -85,3 +115,18 @@ class ObservingUnitSet(_Frozen):
     def products_of(self, file_class: str) -> tuple[ArchiveFile, ...]:
         """Return the products of one class, whatever the case in which the archive writes it."""
         return tuple(file for file in self.products if file.file_class.casefold() == file_class.casefold())
+
+    @property
+    def evidence(self) -> Evidence:
+        """What decides whether it may be restored."""
+        scripts = (file.file_id for file in self.products_of("script"))
+        return Evidence(
+            mous=self.mous,
+            project_code=self.project_code,
+            calibration=bool(self.products_of("calibration")),
+            science=bool(self.products_of("science")),
+            hand_script=next(filter(_HAND_CALIBRATION.search, scripts), None),
+            state=self.state,
+            qa2_status=self.qa2_status,
+            release_date=self.delivery.release_date if self.delivery else None,
+        )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Select, String, func, or_, select, union
+from sqlalchemy import ColumnElement, CompoundSelect, Select, String, func, or_, select, union
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
@@ -28,9 +28,11 @@ from tasks.alma.tables import (
 
 __all__ = [
     "Question",
+    "Questions",
     "archive_key",
     "deliveries",
     "execution_blocks",
+    "file_form",
     "observed",
     "products",
     "quality",
@@ -39,7 +41,7 @@ __all__ = [
 ]
 
 
-Question: TypeAlias = Select[*tuple[Any, ...]]
+Question: TypeAlias = Select[Any]
 """A SELECT of any columns."""
 
 
@@ -118,7 +120,7 @@ def execution_blocks(mous: EntityId, delivery_name: str) -> Question:
         col(AsaDeliveryAsdmOus.deliverable_name) == delivery_name
     )
     block, raw = union(member, delivered).subquery("execution_block"), AsaProductFiles
-    is_raw_of_it = (col(raw.ngas_file_id) == _raw_name(block.c.asdm_uid)) & (
+    is_raw_of_it = (col(raw.ngas_file_id) == file_form(block.c.asdm_uid) + ".asdm.sdm.tar") & (
         func.lower(col(raw.file_class)) == "raw"
     )
     return (
@@ -163,8 +165,9 @@ def _is_archived_as(mous: EntityId) -> ColumnElement[bool]:
     return or_(col(AsaOus.member_ous_uid) == mous, col(AsaOus.asa_ous_id) == mous)
 
 
-def _raw_name(uid: ColumnElement[Any]) -> ColumnElement[str]:
+def file_form(uid: ColumnElement[Any]) -> ColumnElement[str]:
+    """Write an id in a statement as `EntityId.file_form` does."""
     text: ColumnElement[str] = func.rtrim(uid, type_=String())
     for old, new in (("://", "___"), ("/", "_")):
         text = func.replace(text, old, new, type_=String())
-    return text + ".asdm.sdm.tar"
+    return text

@@ -23,6 +23,8 @@ __all__ = [
     "AsaOus",
     "AsaProductFiles",
     "AsaScience",
+    "Moment",
+    "Name",
     "ObsProjectStatus",
     "ObsUnitSetStatus",
     "SchedBlockStatus",
@@ -163,7 +165,7 @@ class AsaDeliveryStatus(_Table, table=True):
 
     delivery_id: str = _key(_NAME)
     delivery_name: str | None = _column(_NAME, index=True)
-    release_date: datetime | None = _column(Moment)
+    release_date: datetime | None = _column(Moment, index=True)
     qa2_passed: str | None = _column(_STATE)
 
 

@@ -7,14 +7,14 @@ turn that is being served, whichever is later. So the next one is found in an in
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
-from sqlalchemy import BigInteger, Integer, cast, func, literal
+from sqlalchemy import BigInteger, ColumnElement, Integer, case, func, literal, or_
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select, update
 
 from tasks.catalog.connection import Database
@@ -22,13 +22,18 @@ from tasks.catalog.lists import field, rows_of, words_of
 from tasks.catalog.model import Utc
 from tasks.catalog.moves import change_of, move
 from tasks.catalog.request import TRIES, Ask, Change, Request
-from tasks.catalog.request_states import ACTIVE, OPEN, RequestState
-from tasks.catalog.tables import EnvironmentRow, MarkRow, RequestRow
+from tasks.catalog.request_states import ACTIVE, RequestState
+from tasks.catalog.states import State
+from tasks.catalog.tables import EnvironmentRow, ExecutionRow, MarkRow, RequestRow
+from tasks.catalog.turns import new_turns
 
-__all__ = ["Book", "Filed", "Mark"]
+__all__ = ["Book", "Filed", "Mark", "Outcome"]
 
 _AGAIN: Final = "it may be processed again"
+_LONGEST_PAUSE: Final = timedelta(days=1)
+"""No request is put off for longer: one that is was put off by a clock that went wrong."""
 _TABLE = RequestRow.__table__  # type: ignore[attr-defined]
+_MARKS = MarkRow.__table__  # type: ignore[attr-defined]
 
 
 class Filed(Request):
@@ -52,6 +57,14 @@ class Mark:
     name: str
     moment: datetime | None = None
     place: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the catalog says of a run: its execution's state, and the error that ended it."""
+
+    state: State
+    error: str | None
 
 
 class Book:
@@ -86,6 +99,7 @@ class Book:
         now: datetime,
         withdrawn: Mapping[str, str] | None = None,
         marks: Iterable[Mark] = (),
+        workflow: str = "",
     ) -> tuple[Change, ...]:
         """Write down what is asked for and what is not any more, and how far one has come, in one transaction.
 
@@ -96,26 +110,26 @@ class Book:
             often to no avail; whatever else is known stays as it is.
         withdrawn
             Observations that may not be processed now, each with the reason: what waits for them is withdrawn.
+            What a person holds is left to that person.
         marks
             How far one has come.
+        workflow
+            Whose requests are withdrawn.
         """
         with self._database.writing() as connection, Session(connection) as session:
-            changes = (*self._asked(session, asks, now), *_withdrawn(session, withdrawn or {}, now))
-            for mark in marks:
-                session.merge(MarkRow(name=mark.name, moment=mark.moment, place=mark.place))
-            session.flush()
+            changes = (*_asked(session, asks, now), *_withdrawn(session, withdrawn or {}, workflow, now))
+            _put(session, [vars(mark) for mark in marks])
             return changes
 
     def candidates(self, workflow: str, most: int, now: datetime) -> tuple[Filed, ...]:
         """Return what is to be launched next: waiting, due, in order."""
-        order = (col(RequestRow.priority).desc(), col(RequestRow.turn), col(RequestRow.id))
         waiting = (
             col(RequestRow.state) == RequestState.WAITING,
             col(RequestRow.workflow) == workflow,
-            col(RequestRow.due) <= now,
+            or_(col(RequestRow.due) <= now, col(RequestRow.due) > now + _LONGEST_PAUSE),
         )
         with self._database.reading() as connection, Session(connection) as session:
-            rows = session.exec(select(RequestRow).where(*waiting).order_by(*order).limit(most))
+            rows = session.exec(select(RequestRow).where(*waiting).order_by(*_order(RequestRow)).limit(most))
             return tuple(map(_filed, rows))
 
     def active(self) -> tuple[Filed, ...]:
@@ -127,60 +141,114 @@ class Book:
     def launch(self, numbers: Sequence[int], most: int, now: datetime) -> tuple[Change, ...]:
         """Take requests as launched, as long as no more are active than may be; return those that were.
 
-        Whoever else does so at the same time gets others.
+        They have no run until it is noted. Whoever else does so at the same time gets others.
 
         Parameters
         ----------
         numbers
-            Those that are to be, in order.
+            Those that are to be; the first of them are, in the order in which they are to be.
         most
             How many of all may be active at once.
         """
         with self._database.writing() as connection, Session(connection) as session:
-            session.exec(select(EnvironmentRow).with_for_update()).one()
-            active = col(RequestRow.state).in_(ACTIVE)
-            room = most - session.exec(select(func.count()).select_from(RequestRow).where(active)).one()
-            waiting = col(RequestRow.state) == RequestState.WAITING
-            still = session.exec(select(RequestRow.id).where(col(RequestRow.id).in_(numbers), waiting)).all()
-            chosen = [number for number in numbers if number in set(still)][: max(room, 0)]
-            tries = {"tries": col(RequestRow.tries) + 1, "launches": col(RequestRow.launches) + 1}
-            return move(session, col(RequestRow.id).in_(chosen), RequestState.LAUNCHED, now, values=tries)
+            session.exec(select(EnvironmentRow.id).with_for_update()).one()  # what others launch is counted next
+            launched = (
+                update(RequestRow)
+                .where(col(RequestRow.id).in_(_launchable(numbers, most)))
+                .values(
+                    state=RequestState.LAUNCHED,
+                    changed=now,
+                    tries=col(RequestRow.tries) + 1,
+                    launches=col(RequestRow.launches) + 1,
+                    processing_id=None,
+                    stage=None,
+                    told=None,
+                )
+                .returning(RequestRow)
+            )
+            rows = session.scalars(launched, execution_options={"synchronize_session": False}).all()
+            changes = [change_of(row, RequestState.WAITING, row.state, row.reason) for row in rows]
+            return tuple(sorted(changes, key=lambda change: change.number))
 
-    def note_run(self, number: int, run: str) -> None:
-        """Note which run works on a request that was launched."""
+    def note_runs(self, runs: Mapping[int, str]) -> None:
+        """Note which run works on each of some requests that were launched, unless it has said so itself."""
+        if not runs:
+            return
         with self._database.writing() as connection, Session(connection) as session:
-            session.exec(update(RequestRow).where(col(RequestRow.id) == number).values(processing_id=run))
+            listed = rows_of(session, [{"id": number, "run": run} for number, run in runs.items()])
+            mine = col(RequestRow.id) == field(listed, "id", Integer)
+            unnoted = col(RequestRow.state) == RequestState.LAUNCHED, col(RequestRow.processing_id).is_(None)
+            noted = update(RequestRow).where(mine, *unnoted).values(processing_id=field(listed, "run"))
+            session.exec(noted, execution_options={"synchronize_session": False})
+
+    def outcomes(self, runs: Collection[str]) -> dict[str, Outcome]:
+        """Return what the catalog says of runs; those that it has no execution of are left out."""
+        with self._database.reading() as connection, Session(connection) as session:
+            words = words_of(session, runs)
+            chosen = (
+                select(ExecutionRow.flow_run, ExecutionRow.state, ExecutionRow.error)
+                .where(col(ExecutionRow.flow_run).in_(select(words.c.value)))
+                .order_by(col(ExecutionRow.id))
+            )
+            return {run or "": Outcome(State(state), error) for run, state, error in session.exec(chosen)}
 
     def settle(
-        self, number: int, state: RequestState, now: datetime, reason: str, due: datetime | None = None
+        self, request: Filed, state: RequestState, now: datetime, reason: str, due: datetime | None = None
     ) -> tuple[Change, ...]:
-        """Bring a request that is active to a state, because its run will not.
+        """Bring a request that is active to a state, because its run will not; unless another run has it by now.
 
         Parameters
         ----------
+        request
+            As it was when that was found.
         due
             Before then it is not launched again.
         """
         with self._database.writing() as connection, Session(connection) as session:
-            this = col(RequestRow.id) == number
+            this = (
+                (col(RequestRow.id) == request.id)
+                & (col(RequestRow.launches) == request.launches)
+                & col(RequestRow.processing_id).is_not_distinct_from(request.processing_id)
+            )
             return move(session, this, state, now, among=ACTIVE, reason=reason, values={"due": due or now})
 
-    def _asked(self, session: Session, asks: Sequence[Ask], now: datetime) -> tuple[Change, ...]:
-        if not asks:
-            return ()
-        words = words_of(session, [ask.observation for ask in asks])
-        chosen = select(RequestRow.observation, RequestRow.id, RequestRow.state, RequestRow.tries).where(
-            col(RequestRow.workflow) == asks[0].workflow, col(RequestRow.observation).in_(select(words.c.value))
-        )
-        there = {row[0]: row for row in session.exec(chosen)}
-        back = [row[1] for row in there.values() if row[2] is RequestState.WITHDRAWN and row[3] < TRIES]
-        fresh = {ask.observation: ask for ask in asks if ask.observation not in there}
-        added = _added(session, tuple(fresh.values()), now) if fresh else ()
-        return (*added, *_reinstated(session, back, now))
+
+def _order(table: type[RequestRow]) -> tuple[Any, ...]:
+    return col(table.priority).desc(), col(table.turn), col(table.id)
+
+
+def _launchable(numbers: Sequence[int], most: int) -> Any:
+    """Select those that still wait, as many as there is room for."""
+    waiting, active = aliased(RequestRow), aliased(RequestRow)
+    many = select(func.count(col(active.id))).where(col(active.state).in_(ACTIVE)).scalar_subquery()
+    room = case((many < most, most - many), else_=0)
+    mine = col(waiting.id).in_(numbers), col(waiting.state) == RequestState.WAITING
+    return select(waiting.id).where(*mine).order_by(*_order(waiting)).limit(room)
+
+
+def _asked(session: Session, asks: Sequence[Ask], now: datetime) -> tuple[Change, ...]:
+    wanted = {ask.observation: ask for ask in asks}
+    if not wanted:
+        return ()
+    added = _added(session, tuple(wanted.values()), now)
+    there = wanted.keys() - {change.observation for change in added}
+    return (*added, *(_reinstated(session, there, asks[0].workflow, now) if there else ()))
+
+
+def _put(session: Session, marks: list[dict[str, Any]]) -> None:
+    if marks:
+        insert = _insert(session)(_MARKS).values(marks)
+        new = {name: insert.excluded[name] for name in ("moment", "place")}
+        session.execute(insert.on_conflict_do_update(index_elements=["name"], set_=new))
+
+
+def _insert(session: Session) -> Any:
+    return postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
 
 
 def _added(session: Session, asks: Sequence[Ask], now: datetime) -> tuple[Change, ...]:
-    rows = [{**ask.model_dump(), "turn": turn} for ask, turn in zip(asks, _turns(session, asks), strict=True)]
+    turns = new_turns(session, [ask.project for ask in asks])
+    rows = [{**ask.model_dump(), "turn": turn} for ask, turn in zip(asks, turns, strict=True)]
     listed = rows_of(session, rows)
     constant = {
         "state": literal(RequestState.WAITING, _TABLE.c.state.type),
@@ -191,9 +259,8 @@ def _added(session: Session, asks: Sequence[Ask], now: datetime) -> tuple[Change
     text = {name: field(listed, name) for name in ("workflow", "observation", "project", "origin", "reason")}
     number = {"priority": field(listed, "priority", Integer), "turn": field(listed, "turn", BigInteger)}
     values = constant | text | number
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     selected = select(*values.values()).where(listed.c.value.is_not(None))
-    new = insert(_TABLE).from_select(list(values), selected).on_conflict_do_nothing()
+    new = _insert(session)(_TABLE).from_select(list(values), selected).on_conflict_do_nothing()
     done = session.execute(new.returning(_TABLE.c.observation, _TABLE.c.id)).all()
     of = {ask.observation: ask for ask in asks}
     return tuple(
@@ -206,53 +273,25 @@ def _new(ask: Ask, number: int, now: datetime) -> Change:
     return change_of(row, None, RequestState.WAITING, ask.reason)
 
 
-def _turns(session: Session, asks: Sequence[Ask]) -> list[int]:
-    """Return each one's turn: after its project's last open one, and not before the turn that is being served."""
-    projects = words_of(session, {ask.project or "" for ask in asks})
-    of_open = (
-        select(RequestRow.project, func.max(RequestRow.turn))
-        .where(col(RequestRow.project).in_(select(projects.c.value)), col(RequestRow.state).in_(OPEN))
-        .group_by(col(RequestRow.project))
-    )
-    last: dict[str, int] = defaultdict(int, {project or "": turn for project, turn in session.exec(of_open)})
-    served, turns = _served(session), []
-    for ask in asks:
-        project = ask.project or ""
-        last[project] = max(last[project] + 1, served)
-        turns.append(last[project])
-    return turns
+def _reinstated(
+    session: Session, observations: Collection[str], workflow: str, now: datetime
+) -> tuple[Change, ...]:
+    chosen = _of(session, observations, workflow) & (col(RequestRow.tries) < TRIES)
+    among, values = {RequestState.WITHDRAWN}, {"due": now}
+    return move(session, chosen, RequestState.WAITING, now, among=among, reason=_AGAIN, values=values)
 
 
-def _served(session: Session) -> int:
-    waiting = select(func.min(RequestRow.turn)).where(col(RequestRow.state) == RequestState.WAITING)
-    active = select(func.max(RequestRow.turn)).where(col(RequestRow.state).in_(ACTIVE))
-    found = session.exec(select(func.coalesce(waiting.scalar_subquery(), active.scalar_subquery(), 0))).one()
-    return int(found)
-
-
-def _reinstated(session: Session, numbers: Collection[int | None], now: datetime) -> tuple[Change, ...]:
-    if not numbers:
-        return ()
-    ids = words_of(session, [str(number) for number in numbers])
-    chosen = col(RequestRow.id).in_(select(cast(ids.c.value, Integer)))
-    return move(
-        session,
-        chosen,
-        RequestState.WAITING,
-        now,
-        among={RequestState.WITHDRAWN},
-        reason=_AGAIN,
-        values={"due": now},
-    )
-
-
-def _withdrawn(session: Session, reasons: Mapping[str, str], now: datetime) -> tuple[Change, ...]:
+def _withdrawn(session: Session, reasons: Mapping[str, str], workflow: str, now: datetime) -> tuple[Change, ...]:
     if not reasons:
         return ()
-    words = words_of(session, reasons)
-    among = {RequestState.WAITING, RequestState.HELD}
-    chosen = col(RequestRow.observation).in_(select(words.c.value))
+    chosen, among = _of(session, reasons, workflow), {RequestState.WAITING}
     return move(session, chosen, RequestState.WITHDRAWN, now, among=among, reason=reasons)
+
+
+def _of(session: Session, observations: Collection[str], workflow: str) -> ColumnElement[bool]:
+    words = words_of(session, observations)
+    named = col(RequestRow.observation).in_(select(words.c.value))
+    return (col(RequestRow.workflow) == workflow) & named
 
 
 def _filed(row: RequestRow) -> Filed:

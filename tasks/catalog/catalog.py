@@ -1,7 +1,7 @@
 """The catalog itself: executions are begun, written as they go, ended, and looked up.
 
 Who begins an execution holds its observation. So whatever the catalog still shows as running on it is not: it was
-killed, and is settled as interrupted.
+killed, and is settled as interrupted. Requests follow in the same transactions: see `tasks.catalog.following`.
 """
 
 from __future__ import annotations
@@ -9,26 +9,30 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, PositiveInt
-from sqlmodel import Session, col, delete, select, update
+from sqlmodel import Session, col, delete, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from tasks.catalog.connection import Database
+from tasks.catalog.following import Following, Remark
 from tasks.catalog.model import Execution, Record
+from tasks.catalog.request import Change
 from tasks.catalog.schema import prepare
 from tasks.catalog.states import State, require_change
 from tasks.catalog.tables import ExecutionRow, PartRow, PieceRow, ProductRow, StageRow, StepRow
 from tasks.errors import Missing
 
-__all__ = ["KILLED", "Catalog", "IsHeld", "Wanted"]
+__all__ = ["KILLED", "Catalog", "IsHeld", "Tell", "Wanted"]
 
 KILLED = "it ended without a word: it was killed, or its host went down"
 IsHeld = Callable[[str], bool]
 """Tells whether somebody works on an observation now."""
+Tell = Callable[[tuple[Change, ...]], object]
+"""Is told how requests have changed, after that is written; must not fail."""
 
 _PARTS: dict[str, type[PartRow]] = {
     "stages": StageRow,
@@ -77,6 +81,10 @@ class Catalog:
         The environment whose catalog it must be.
     upgrade
         Whether an older one on a server is brought up to date; an older file always is.
+    announces
+        Whether there is a broker, for which messages are written to the outbox.
+    tell
+        Is told how requests have changed.
 
     Raises
     ------
@@ -88,31 +96,61 @@ class Catalog:
         There is no such database.
     """
 
-    def __init__(self, database: Database, profile: str, *, upgrade: bool = False) -> None:
-        self._database = database
+    def __init__(
+        self,
+        database: Database,
+        profile: str,
+        *,
+        upgrade: bool = False,
+        announces: bool = False,
+        tell: Tell | None = None,
+    ) -> None:
+        self._database, self._announces, self._tell = database, announces, tell
         prepare(database, profile, upgrade=upgrade)
 
     def begin(self, execution: Execution) -> Record:
-        """Write down that an execution has begun; what a kill left running on its observation is settled."""
+        """Write down that an execution has begun; what a kill left running on its observation is settled.
+
+        Its request is running from now on.
+        """
         running = col(ExecutionRow.state) == State.RUNNING
         same = col(ExecutionRow.observation) == execution.observation
-        with self._writing() as session:
-            session.exec(update(ExecutionRow).where(running, same).values(state=State.INTERRUPTED, error=KILLED))
-            return Record(id=_added(session, execution).id or 0, **execution.model_dump())
+        with self._moving() as (session, requests):
+            for killed in session.exec(select(ExecutionRow).where(running, same).with_for_update()).all():
+                _kill(session, killed, requests, Remark(), execution.started)
+            begun = _added(session, execution)
+            record = Record(id=begun.id or 0, **execution.model_dump())
+            requests.begun(begun)
+            return record
 
-    def interrupt(self, number: int) -> None:
-        """Settle an execution that is still running to the catalog, and whose process is gone."""
-        running, same = col(ExecutionRow.state) == State.RUNNING, col(ExecutionRow.id) == number
-        with self._writing() as session:
-            session.exec(update(ExecutionRow).where(running, same).values(state=State.INTERRUPTED, error=KILLED))
+    def interrupt(self, number: int, *, cancelled: bool = False) -> None:
+        """Settle an execution that is still running to the catalog, and whose process is gone.
+
+        Parameters
+        ----------
+        cancelled
+            Whether a person has ended it.
+        """
+        with self._moving() as (session, requests):
+            row = session.get(ExecutionRow, number, with_for_update=True)
+            if row and row.state is State.RUNNING:
+                _kill(session, row, requests, Remark(cancelled=cancelled), datetime.now(UTC))
 
     def add(self, execution: Execution) -> None:
-        """Write down an execution that has ended already; who does so need not hold its observation."""
+        """Write down an execution that has ended already; who does so need not hold its observation.
+
+        Requests do not follow, since nothing was begun.
+        """
         with self._writing() as session:
             _added(session, execution)
 
-    def write(self, record: Record) -> None:
+    def write(self, record: Record, remark: Remark | None = None) -> None:
         """Write an execution's present content with all its parts, in the place of what was there.
+
+        Parameters
+        ----------
+        remark
+            What its request's fate depends on besides.
 
         Raises
         ------
@@ -121,14 +159,22 @@ class Catalog:
         Missing
             There is no such execution.
         """
-        with self._writing() as session:
+        with self._moving() as (session, requests):
             row = session.get(ExecutionRow, record.id, with_for_update=True)
             if row is None:
                 raise self._missing(record.id)
+            before = row.state
             _put(session, row, record)
+            if before is State.RUNNING:
+                requests.went_on(row, record.stages, remark or Remark())
+            if before is not record.state:
+                requests.ended(row, remark or Remark(), record.finished or datetime.now(UTC))
 
     def deliver_late(self, record: Record) -> None:
-        """Write down a delivery that was found, if a kill came between it and its record; it has no number yet."""
+        """Write down a delivery that was found, if a kill came between it and its record; it has no number yet.
+
+        The request is that of the run that found it, which moves it when it ends.
+        """
         same = col(ExecutionRow.observation) == record.observation
         then = col(ExecutionRow.started) == record.started
         with self._writing() as session:
@@ -166,6 +212,14 @@ class Catalog:
             return _records(session, list(islice(fitting, wanted.limit)), is_held)
 
     @contextmanager
+    def _moving(self) -> Iterator[tuple[Session, Following]]:
+        with self._writing() as session:
+            requests = Following(session, announces=self._announces)
+            yield session, requests
+        if requests.changes and self._tell:
+            self._tell(tuple(requests.changes))
+
+    @contextmanager
     def _writing(self) -> Iterator[Session]:
         with self._database.writing() as connection, Session(connection) as session:
             yield session
@@ -185,6 +239,13 @@ def _added(session: Session, execution: Execution) -> ExecutionRow:
     session.add(row)
     session.flush()
     return row
+
+
+def _kill(session: Session, row: ExecutionRow, requests: Following, remark: Remark, now: datetime) -> None:
+    row.state, row.error = State.INTERRUPTED, KILLED
+    session.add(row)
+    session.flush()
+    requests.ended(row, remark, now)
 
 
 def _put(session: Session, row: ExecutionRow, record: Record) -> None:

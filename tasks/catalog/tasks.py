@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from urllib.parse import quote
 
 from blocks.profile import Profile
-from tasks.catalog.catalog import Catalog
+from tasks.catalog.catalog import Catalog, Tell
 from tasks.catalog.connection import Database
 from tasks.catalog.sizes import Sizes, learn
 from tasks.errors import PpiError
@@ -28,13 +28,15 @@ def database_of(profile: Profile) -> Database:
     return Database(f"sqlite:///{quote(str(profile.processing.root_directory / _FILE))}")
 
 
-def catalog_of(profile: Profile, *, upgrade: bool = False) -> Catalog:
+def catalog_of(profile: Profile, *, upgrade: bool = False, tell: Tell | None = None) -> Catalog:
     """Open a profile's catalog; one that is not there yet is made.
 
     Parameters
     ----------
     upgrade
         Whether an older one on a server is brought up to date, which is for `ppi deploy` to do.
+    tell
+        Is told how requests have changed.
 
     Raises
     ------
@@ -47,7 +49,8 @@ def catalog_of(profile: Profile, *, upgrade: bool = False) -> Catalog:
     """
     if not profile.catalog.url:
         Area(profile.processing.root_directory).make()
-    return Catalog(database_of(profile), profile.name, upgrade=upgrade)
+    announces = profile.broker.url is not None
+    return Catalog(database_of(profile), profile.name, upgrade=upgrade, announces=announces, tell=tell)
 
 
 def sizes_of(profile: Profile, works: Iterable[Work]) -> Sizes:

@@ -10,23 +10,22 @@ from __future__ import annotations
 import logging
 import mimetypes
 import re
-import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final, get_args
+from typing import BinaryIO, Final, get_args
 
 from tasks.disk import explained
 from tasks.errors import Failed, Missing, PpiError, Refused, Transient
-from tasks.ngas.checksum import Checksum, Kind, checksum_of
+from tasks.ngas.checksum import Checksum, Kind
 from tasks.ngas.connection import AGAIN, Answer, Upload
+from tasks.ngas.content import Content, content_checksum
 from tasks.ngas.model import StoredFile
 from tasks.ngas.patience import Attempt
 from tasks.ngas.query import describe_at
 from tasks.ngas.reply import BUFFERED, FileEntry, read_reply
 from tasks.ngas.wire import OK, Damaged, Wire, failure, failure_of
+from tasks.progress import OnBytes, note
 
-__all__ = ["Archiving", "Source", "require_media_type", "require_name"]
+__all__ = ["Archiving", "require_media_type", "require_name"]
 
 _LOG: Final = logging.getLogger(__name__)
 _ANY_TYPE: Final = "application/octet-stream"
@@ -61,51 +60,6 @@ def require_media_type(media_type: str | None) -> str | None:
     return media_type
 
 
-@dataclass(frozen=True)
-class Source:
-    """A file that is to be archived, as it was at first."""
-
-    path: Path
-    size: int
-    mtime_ns: int
-
-    @classmethod
-    def of(cls, path: Path) -> Source:
-        """Look at a file.
-
-        Raises
-        ------
-        Missing
-            There is none.
-        Refused
-            It is empty, which NGAS does not take, or no file.
-        """
-        try:
-            found = path.stat()
-        except FileNotFoundError as error:
-            raise Missing(f"{path} cannot be archived", "there is no such file", "check its name") from error
-        except OSError as error:
-            raise Refused(f"{path} cannot be archived", str(error.strerror), "check its name") from error
-        if not stat.S_ISREG(found.st_mode) or not found.st_size:
-            raise Refused(f"{path} cannot be archived", "it is empty or no file, which NGAS does not take")
-        return cls(path, found.st_size, found.st_mtime_ns)
-
-    def require_unchanged(self) -> None:
-        """Make sure that it is still what it was.
-
-        Raises
-        ------
-        Failed
-            It changed.
-        """
-        with explained(f"{self.path} cannot be archived"):
-            found = self.path.stat()
-        if (found.st_size, found.st_mtime_ns) != (self.size, self.mtime_ns):
-            raise Failed(
-                f"{self.path} cannot be archived", "it changes meanwhile", "run again when it is finished"
-            )
-
-
 class Archiving:
     """One file on its way into the archive, and what is known of where it is.
 
@@ -114,17 +68,22 @@ class Archiving:
     wire
         To the servers.
     source
-        The file.
+        What is to be archived.
     name
         What the archive is to call it.
     media_type
         None to guess it, and to call it just bytes where the server does not know the guess.
     command
         ARCHIVE or QARCHIVE.
+    on_bytes
+        Called with each gain in bytes, and with a negative number when they have to be sent again.
     """
 
-    def __init__(self, wire: Wire, source: Source, name: str, media_type: str | None, command: str) -> None:
+    def __init__(
+        self, wire: Wire, source: Content, name: str, media_type: str | None, command: str, on_bytes: OnBytes
+    ) -> None:
         self._wire, self._source, self._name, self._command = wire, source, name, command
+        self._on_bytes, self._told = on_bytes, 0
         guess = mimetypes.guess_type(name)[0] or _ANY_TYPE
         self._types = [media_type] if media_type else list(dict.fromkeys((guess, _ANY_TYPE)))
         self._checksums: dict[Kind, Checksum] = {}
@@ -166,8 +125,10 @@ class Archiving:
 
     def _checksum(self, kind: Kind) -> Checksum:
         if kind not in self._checksums:
-            with explained(f"{self._source.path} cannot be archived"):
-                self._checksums[kind] = checksum_of(self._source.path, kind)
+            note("checksum")
+            with explained(f"{self._source} cannot be archived"):
+                self._checksums[kind] = content_checksum(self._source, kind)
+            note("")
         return self._checksums[kind]
 
     def _send(self, server: str) -> StoredFile:
@@ -216,10 +177,26 @@ class Archiving:
     def _posted(self, server: str, announced: str) -> tuple[FileEntry, ...]:
         parameters = {"filename": self._name, "mime_type": self._types[0]}
         headers = {"Content-Type": self._types[0], "NGAS-File-CRC": announced}
-        with explained(f"{self._source.path} cannot be archived"), self._source.path.open("rb") as stream:
-            upload = Upload(stream, self._source.size)
-            with self._wire.post(server, self._command, parameters, headers, upload) as answer:
+        upload = Upload(str(self._source), self._parts, self._source.size, self._tell)
+        try:
+            with (
+                explained(f"{self._source} cannot be archived"),
+                self._wire.post(server, self._command, parameters, headers, upload) as answer,
+            ):
                 return _entries(answer)
+        except PpiError:
+            self._tell(-self._told)
+            raise
+
+    def _parts(self) -> Iterator[tuple[BinaryIO, int]]:
+        """Yield all parts; where a redirect has them sent again, what was told of the first time is taken back."""
+        if self._told:
+            self._tell(-self._told)
+        yield from self._source.parts()
+
+    def _tell(self, count: int) -> None:
+        self._told += count
+        self._on_bytes(count)
 
     def _described(self, server: str, entries: tuple[FileEntry, ...]) -> StoredFile:
         """Say what the archive has now: by its answer, or by asking it where that does not tell."""
@@ -242,7 +219,7 @@ class Archiving:
         wanted = file.checksum and self._checksum(file.checksum.kind)
         if (file.size, file.checksum) != (self._source.size, wanted):
             why = f"the archive has {file.size} bytes, {file.checksum}; sent were {self._source.size}, {wanted}"
-            raise Failed(f"{file} is not {self._source.path}", why, "tell the archive's operators")
+            raise Failed(f"{file} is not {self._source}", why, "tell the archive's operators")
         return file
 
 

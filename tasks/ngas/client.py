@@ -16,7 +16,8 @@ from typing import Final
 
 from tasks.errors import Failed, Refused
 from tasks.ngas.address import server_address
-from tasks.ngas.archiving import Archiving, Source, require_media_type, require_name
+from tasks.ngas.archiving import Archiving, require_media_type, require_name
+from tasks.ngas.content import Content, Source
 from tasks.ngas.copying import copied
 from tasks.ngas.health import HEALTH, watched
 from tasks.ngas.model import StoredFile, Transfer
@@ -27,6 +28,7 @@ from tasks.ngas.reply import Reply
 from tasks.ngas.stream import receive
 from tasks.ngas.streams import Streams
 from tasks.ngas.wire import Damaged, Wire
+from tasks.progress import OnBytes
 
 __all__ = ["NgasClient"]
 
@@ -201,8 +203,29 @@ class NgasClient:
         Failed
             What the archive has now is not this file, or the file changed meanwhile.
         """
-        name, kind = require_name(path.name if file_id is None else file_id), require_media_type(media_type)
-        archiving = Archiving(self._wire, Source.of(path), name, kind, "QARCHIVE" if quick else "ARCHIVE")
+        source = Source.of(path)
+        return self.archive_content(source, path.name if file_id is None else file_id, media_type, quick=quick)
+
+    def archive_content(
+        self,
+        content: Content,
+        file_id: str,
+        media_type: str | None = None,
+        on_bytes: OnBytes = lambda count: None,
+        *,
+        quick: bool = False,
+    ) -> StoredFile:
+        """Put into the archive what need be no file, such as a tar that is made while it is sent; see `archive`.
+
+        Parameters
+        ----------
+        on_bytes
+            Called with each gain in bytes, and with a negative number when they have to be sent again; the sum is
+            its size in the end if it was sent, and 0 if it was there already.
+        """
+        name, kind = require_name(file_id), require_media_type(media_type)
+        command = "QARCHIVE" if quick else "ARCHIVE"
+        archiving = Archiving(self._wire, content, name, kind, command, on_bytes)
         return persevere(
             self._servers,
             self._to_transfer,

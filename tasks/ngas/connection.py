@@ -11,7 +11,7 @@ import http.client
 import selectors
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
@@ -37,6 +37,8 @@ _CONNECT_SECONDS: Final = 10.0
 _LEAST_SECONDS: Final = 0.001
 _LOOK_SECONDS: Final = 0.5
 _PIECE: Final = 1 << 16
+_AT_ONCE: Final = 16 << 20
+"""Bytes that are sent between two words of how far it is."""
 _READ_AGAIN: Final = 50 << 20
 """Bytes a second: what a server takes in it may read again, and copy to a second disk, before it answers."""
 
@@ -46,10 +48,25 @@ class Unwell(Transient):
 
 
 class Upload(NamedTuple):
-    """A file that is sent with a request."""
+    """What is sent with a request.
 
-    stream: BinaryIO
+    Parameters
+    ----------
+    name
+        How errors name it.
+    parts
+        Gives its parts from the first one on, each open at its beginning, with its bytes; asked for again where it
+        has to be sent again.
+    size
+        Bytes of all parts.
+    on_bytes
+        Called with each gain in bytes.
+    """
+
+    name: str
+    parts: Callable[[], Iterable[tuple[BinaryIO, int]]]
     size: int
+    on_bytes: Callable[[int], None] = lambda count: None
 
 
 class Ask(NamedTuple):
@@ -172,12 +189,15 @@ class _Connection(http.client.HTTPConnection):
 
 
 def _send(line: _Line, upload: Upload) -> None:
-    """Send a file. A server that refuses it may answer, and close, before it has all of it."""
-    sent = upload.size
+    """Send all of it. A server that refuses it may answer, and close, before it has that."""
     with suppress(BrokenPipeError, ConnectionResetError):
-        sent = line.sendfile(upload.stream, 0, upload.size)
-    if sent != upload.size:
-        raise Failed(upload.stream.name, f"it became shorter than {upload.size} bytes while it was sent")
+        for stream, size in upload.parts():
+            for start in range(0, size, _AT_ONCE):
+                sent = line.sendfile(stream, start, min(_AT_ONCE, size - start))
+                upload.on_bytes(sent)
+                if sent != min(_AT_ONCE, size - start):
+                    why = f"it became shorter than {upload.size} bytes while it was sent"
+                    raise Failed(upload.name, why)
 
 
 def _await(line: _Line, meanwhile: Callable[[], None]) -> None:

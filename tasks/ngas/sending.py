@@ -9,9 +9,10 @@ from pathlib import Path
 
 from tasks.disk import explained
 from tasks.errors import Missing, PpiError, Refused
-from tasks.ngas.archiving import Source, require_name
+from tasks.ngas.archiving import require_name
 from tasks.ngas.checksum import checksum_of
 from tasks.ngas.client import NgasClient
+from tasks.ngas.content import Source
 from tasks.ngas.model import StoredFile
 
 __all__ = ["Parcel", "Sent", "found", "parcels", "send"]

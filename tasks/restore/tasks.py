@@ -11,9 +11,9 @@ from blocks.profile import Casa as CasaProfile
 from blocks.profile import Profile
 from tasks._task import task
 from tasks.alma.access import decide, require
-from tasks.alma.archive import MetadataArchive
 from tasks.alma.ids import EntityId
 from tasks.alma.model import ObservingUnitSet
+from tasks.alma.tasks import metadata_of
 from tasks.casa import pipeline
 from tasks.casa.environment import measures_directory
 from tasks.casa.record import BlockRecord
@@ -40,14 +40,7 @@ __all__ = [
 
 def look_up(profile: Profile, mous: EntityId) -> ObservingUnitSet:
     """Look the observation up in the profile's metadata database."""
-    tables = profile.metadata
-    archive = MetadataArchive(
-        tables.url,
-        schema=tables.schema_name,
-        username=tables.username,
-        password=tables.password.get_secret_value(),
-    )
-    return archive.observing_unit_set(mous)
+    return metadata_of(profile).observing_unit_set(mous)
 
 
 def make_restore_plan(
@@ -73,7 +66,7 @@ def make_restore_plan(
         The CASA that is to do it is not installed; nothing but the manifest was fetched.
     """
     observation = look_up(profile, mous)
-    require(decide(observation, profile.access.projects, datetime.now(UTC)))
+    require(decide(observation.evidence, profile.access.projects, datetime.now(UTC)))
     if profile.casa.executor == "casatasks":
         RestoreParameters.of(OF_RESTORE[procedure])
     client = archive_client(profile)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -12,9 +14,15 @@ from tasks.casa.environment import CASA_LOG
 from tasks.errors import Missing, PpiError, Refused
 from tasks.workspace.layout import Area
 
-__all__ = ["log_of_block", "log_of_pipeline"]
+__all__ = ["ATTEMPTS", "is_log", "log_of_block", "log_of_pipeline", "written_since"]
 
 _WORKING: Final = "[!.]*/SOUS_*/GOUS_*/MOUS_{mous}/working"
+ATTEMPTS: Final = "attempts"
+"""Where browsers see what CASA said, below ``ppi.reports.url``."""
+_SAID: Final = ("casa*.log", "stderr.txt")
+_LOG: Final = re.compile(
+    r"[^/]+/SOUS_[^/]+/GOUS_[^/]+/MOUS_[^/]+/working/(?:attempts/)?(?:[^/]+/)?(?:casa[\w.-]*\.log|stderr\.txt)"
+)
 _ROOMS: Final = (
     (f"{_WORKING}/attempts/*/{CASA_LOG}", f"{_WORKING}/uid___*/{CASA_LOG}"),
     (f"delivered/*/MOUS_{{mous}}/log/*/{CASA_LOG}",),
@@ -62,6 +70,25 @@ def log_of_pipeline(area: Area, observation: EntityId) -> Path:
         todo = "see `ppi status` for what is worked on"
         raise Missing(f"the pipeline's log of {observation}", "it has not worked on that", todo)
     return max(found, key=_changed)
+
+
+def written_since(working: Path, begun: datetime) -> list[Path]:
+    """Return what CASA said in an attempt since a time, where it said anything; the last first.
+
+    Parameters
+    ----------
+    working
+        Where CASA works.
+    """
+    places = ("", "uid___*/", f"{ATTEMPTS}/*/")
+    found = [path for place in places for name in _SAID for path in working.glob(f"{place}{name}")]
+    told = [path for path in found if _changed(path) >= begun.timestamp() and path.stat().st_size]
+    return sorted(told, key=_changed, reverse=True)
+
+
+def is_log(path: str) -> bool:
+    """Tell whether a path, relative to the area, is that of something that CASA said in an attempt."""
+    return _LOG.fullmatch(path) is not None
 
 
 def _logs(area: Area, ending: str, observation: EntityId | None) -> Iterator[list[Path]]:

@@ -25,9 +25,11 @@ from tasks.workspace import stored
 from tasks.workspace.layout import Tree
 from tasks.workspace.provenance import Provenance
 
-__all__ = ["PROVENANCE", "Staging", "delivered"]
+__all__ = ["PROVENANCE", "REPLACED", "Staging", "delivered"]
 
 PROVENANCE = "provenance.json"
+REPLACED = "replaced"
+"""The folder of an attempt in which the delivery goes whose place its own takes."""
 _ROOMS = ("calibrated", "calibration", "log", "script", "qa")
 _BY_ENDING = {
     ".py": "script", ".pprequest.xml": "script", ".weblog.tgz": "qa", ".casa_commands.log": "log",
@@ -102,7 +104,7 @@ class Staging:
         disk.write_whole(self.root / "qa" / "report.html", report.encode())
         disk.write_whole(self.root / PROVENANCE, provenance.model_dump_json(indent=1).encode())
         disk.flush(self.root)
-        replaced = self.root.with_name("replaced")
+        replaced = self.root.with_name(REPLACED)
         disk.remove(replaced)
         if self.destination.exists():
             self.destination.rename(replaced)

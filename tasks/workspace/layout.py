@@ -31,19 +31,44 @@ from tasks.alma.ids import EntityId
 from tasks.errors import Transient
 from tasks.workspace import stored
 
-__all__ = ["Area", "Tree"]
+__all__ = ["Area", "Attempt", "Tree"]
 
 _MARKER = "attempt.json"
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
 
 
-class _Attempt(BaseModel):
+class Attempt(BaseModel):
+    """What an attempt's marker says of it.
+
+    Parameters
+    ----------
+    observation, key
+        Of which observation it is, and the hash of all that decides the result.
+    stamp
+        When it was begun, UTC.
+    relative
+        See `Tree`.
+    """
+
     model_config = ConfigDict(frozen=True)
 
     observation: EntityId
     key: str
     stamp: datetime
     relative: str
+
+    @classmethod
+    def of(cls, folder: Path) -> Attempt:
+        """Read the marker of an attempt's folder.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is none.
+        Failed
+            It cannot be read.
+        """
+        return stored.read(cls, folder / _MARKER)
 
 
 @dataclass(frozen=True)
@@ -179,8 +204,8 @@ class Area:
         Transient
             There is not enough space to begin one.
         """
-        for marker in self._markers(project):
-            found = _read(marker)
+        for folder in self._of_project(project):
+            found = Attempt.of(folder)
             if (found.observation, found.key) == (observation, key):
                 return self._tree(found)
         self._require_space(space)
@@ -198,8 +223,11 @@ class Area:
         Failed
             The marker of one cannot be read.
         """
-        markers = sorted(self.root.glob(f"[!.]*/{_MARKER}"))
-        return [(_read(marker).observation, marker.parent) for marker in markers]
+        return [(Attempt.of(folder).observation, folder) for folder in self.begun()]
+
+    def begun(self) -> list[Path]:
+        """List the folders of every unfinished attempt, also of those whose marker cannot be read."""
+        return [marker.parent for marker in sorted(self.root.glob(f"[!.]*/{_MARKER}"))]
 
     def discard(self, observation: EntityId, key: str, project: str, delivered: datetime) -> None:
         """Clear away the attempts that a delivery was made of, and what an earlier clearing left.
@@ -211,10 +239,10 @@ class Area:
         """
         spent = self.root / f".{observation.file_form}.spent"
         disk.remove(spent)
-        for marker in self._markers(project):
-            found = _read(marker)
+        for folder in self._of_project(project):
+            found = Attempt.of(folder)
             if (found.observation, found.key) == (observation, key) and found.stamp <= delivered:
-                marker.parent.rename(spent)
+                folder.rename(spent)
                 disk.remove(spent)
 
     def _require_space(self, needed: int) -> None:
@@ -229,10 +257,11 @@ class Area:
     def _lock(self, mous: EntityId) -> Path:
         return self.root / ".locks" / mous.file_form
 
-    def _markers(self, project: str) -> list[Path]:
-        return sorted(self.root.glob(f"{project}_*/{_MARKER}"), reverse=True)
+    def _of_project(self, project: str) -> list[Path]:
+        markers = sorted(self.root.glob(f"{project}_*/{_MARKER}"), reverse=True)
+        return [marker.parent for marker in markers]
 
-    def _tree(self, found: _Attempt) -> Tree:
+    def _tree(self, found: Attempt) -> Tree:
         tree = Tree(self.root, found.relative, found.stamp)
         for directory in (tree.rawdata, tree.working, tree.products):
             directory.mkdir(parents=True, exist_ok=True)
@@ -244,7 +273,7 @@ class Area:
         draft.mkdir(mode=0o700)
         while True:
             stamp = datetime.now(UTC)
-            begun = _Attempt(observation=observation, key=key, stamp=stamp, relative=relative(stamp))
+            begun = Attempt(observation=observation, key=key, stamp=stamp, relative=relative(stamp))
             disk.write_whole(draft / _MARKER, begun.model_dump_json().encode())
             tree = Tree(self.root, begun.relative, stamp)
             if _placed(draft, tree.attempt):
@@ -260,7 +289,3 @@ def _placed(draft: Path, attempt: Path) -> bool:
             raise
         return False
     return True
-
-
-def _read(marker: Path) -> _Attempt:
-    return stored.read(_Attempt, marker)

@@ -242,11 +242,11 @@ def test_sessions_keep_their_numbers_and_missing_ends(built: Built) -> None:
 
 def test_the_unit_sets_stand_as_they_should(built: Built) -> None:
     sets = [unit_set(built, archived.mous) for archived in built.observatory.sets]
-    assert [decide(each, (), NOW).standing for each in sets] == [
+    assert [decide(each.evidence, (), NOW).standing for each in sets] == [
         Standing.RESTORABLE, Standing.PROPRIETARY, Standing.HAND_CALIBRATED, Standing.NOT_CALIBRATED,
     ]  # fmt: skip
     assert [each.mous for each in sets] == [planned.mous for planned in PROGRAMME]
-    assert decide(sets[1], (sets[1].project_code,), NOW).restorable
+    assert decide(sets[1].evidence, (sets[1].project_code,), NOW).restorable
     first = sets[0]
     assert (first.project_code, first.gous, first.sous) == (
         "2017.1.00886.L", "uid://A001/X1284/X265e", "uid://A001/X1284/X265d",

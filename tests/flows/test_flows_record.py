@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 
 import flows._record
+from blocks.profile import Broker, Metadata, Ngas, Processing, Profile
 from blocks.profile import Catalog as CatalogSection
-from blocks.profile import Metadata, Ngas, Processing, Profile
 from flows._record import recorded, refusals_recorded
 from tasks.alma.ids import EntityId
+from tasks.casa.verdict import Outcome
+from tasks.catalog.book import Book
 from tasks.catalog.catalog import Catalog, Wanted
+from tasks.catalog.following import Remark
 from tasks.catalog.model import Record
+from tasks.catalog.outbox import Outbox
+from tasks.catalog.request import SWEEP, Ask, Change
+from tasks.catalog.request_states import RequestState
 from tasks.catalog.states import State
 from tasks.catalog.tasks import catalog_of, database_of, sizes_of
 from tasks.cluster.tag import Owner
-from tasks.errors import Failed, Missing, Refused, Transient
+from tasks.errors import Exhausted, Failed, Missing, Refused, Transient
 from tasks.usage import Usage, Work, report
+from tasks.workspace.layout import Tree
 
 MOUS = EntityId("uid://A001/X1284/X265f")
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 PLAN: Any = SimpleNamespace(
     observation=SimpleNamespace(project_code="2017.1.00886.L"),
     procedure=SimpleNamespace(title="hifa_restore"),
@@ -34,6 +45,10 @@ PLAN: Any = SimpleNamespace(
     calibrated_with="5.1.1",
     recipe="hifa_restoredata/1",
     key="f00d",
+)
+
+DELIVERED: Any = SimpleNamespace(
+    provenance=SimpleNamespace(verdict=SimpleNamespace(outcome=Outcome.SUCCESS, reasons=())), path="a", report="b"
 )
 
 
@@ -123,6 +138,56 @@ def test_what_work_took_is_written_down_on_the_way_however_the_run_ends(profile:
         ("restore", None, 3.0),
     ]
     assert sizes_of(profile, [fetch]).memory(fetch) == 1000
+
+
+@pytest.mark.parametrize(
+    ("error", "cancelled", "state"),
+    [
+        (None, False, RequestState.SUCCEEDED),
+        (Refused("the data", "proprietary"), False, RequestState.WITHDRAWN),
+        (Transient("the archive", "busy"), False, RequestState.WAITING),
+        (Exhausted("the cluster", "busy for days"), False, RequestState.WAITING),
+        (httpx.ConnectError("the Prefect server is away"), False, RequestState.WAITING),
+        (Failed("the block"), False, RequestState.FAILED),
+        (ValueError("a bug"), False, RequestState.FAILED),
+        (KeyboardInterrupt(), False, RequestState.WAITING),
+        (KeyboardInterrupt(), True, RequestState.CANCELLED),
+    ],
+)
+def test_a_request_follows_its_run_and_is_told_of(
+    profile: Profile,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException | None,
+    cancelled: bool,
+    state: RequestState,
+) -> None:
+    told: list[Change] = []
+    monkeypatch.setattr(flows._record, "tell", lambda changes, profile: told.extend(changes))
+    monkeypatch.setattr(flows._record, "is_cancelled", lambda: cancelled)
+    catalog_of(profile)
+    Book(database_of(profile)).record([Ask(workflow="restore-ous", observation=MOUS, origin=SWEEP)], NOON)
+    with suppress(*([type(error)] if error else [])), recorded(profile, "restore-ous", MOUS) as record:
+        assert [change.state for change in told] == [RequestState.RUNNING]
+        if error:
+            raise error
+        record.found(DELIVERED)
+    assert [change.state for change in told] == [RequestState.RUNNING, state]
+    assert catalog_of(profile).look_up(Wanted(), lambda _: True)[0].state is not State.RUNNING
+
+
+def test_where_there_is_a_broker_it_is_told_where_a_run_works(tmp_path: Path) -> None:
+    tree = Tree(tmp_path, "2017_x/MOUS_c", NOON)
+    profile = profile_at(tmp_path / "area", broker=Broker(url="amqp://one:5672/"))
+    with suppress(Failed), recorded(profile, "restore-ous", MOUS) as record:
+        record.working(tree)
+        with record.stage("gather"):
+            raise Failed("the block", reasons=("bad",))
+    told = [json.loads(message.body) for message in Outbox(database_of(profile)).unsent()]
+    assert [(each["state"], each["stage"], each["directory"]) for each in told] == [
+        ("running", "gathering data", str(tree.mous)),
+        ("failed", "gathering data", str(tree.mous)),
+    ]
+    assert (told[1]["reason"], told[1]["verdict"]) == ("the block: bad", "failed")
 
 
 def test_a_run_belongs_to_the_process_that_runs_it(profile: Profile) -> None:
@@ -216,7 +281,7 @@ def test_a_delivery_that_could_not_be_recorded_is_told_of(
 ) -> None:
     tried = []
 
-    def gone(catalog: Catalog, record: Record) -> None:
+    def gone(catalog: Catalog, record: Record, remark: Remark) -> None:
         tried.append(record.state)
         raise Transient("the catalog at host", "it is gone")
 

@@ -16,11 +16,12 @@ from environments import Environment, MakeEnvironment, own_archive
 from pools import SETTINGS, MakePool, emptied, release
 from ports import free_port
 
-from deployments.local import environment
+from deployments.local import environment, rabbitmq
 from deployments.local.condor.config import Settings
 from deployments.local.condor.pool import LocalPool, running
 from deployments.local.ngas_server import Fault, serving
 from deployments.local.observatory.build import Observatory, build
+from deployments.local.rabbitmq import LocalBroker
 
 
 @pytest.fixture(scope="session")
@@ -30,13 +31,14 @@ def observatory() -> Observatory:
 
 @pytest.fixture(scope="session")
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Prefect server with a database of its own."""
+    """A Prefect server with a database of its own; nothing that is deployed there runs by itself."""
     home, port = tmp_path_factory.mktemp("prefect"), free_port()
     variables = {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
         "PREFECT_HOME": str(home),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false",
         "DO_NOT_TRACK": "1",
     }
     server = subprocess.Popen(
@@ -78,6 +80,13 @@ def make_environment(tmp_path: Path, observatory: Observatory, prefect_api: str)
             return made
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBroker]:
+    """A broker for all who do not stop it; each has a profile, and so queues, of its own."""
+    with rabbitmq.running(tmp_path_factory.mktemp("rabbitmq")) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -31,8 +31,11 @@ class Environment:
     archive: Path
 
     def write(self, properties: Mapping[str, str]) -> None:
-        """Write the profile; `_` stands for the dots of a key after its `ppi.`."""
-        given = {"processing_rootDirectory": str(self.area), **properties}
+        """Write the profile; `_` stands for the dots of a key after its `ppi.`.
+
+        Sweeps start nothing, unless they are told since when.
+        """
+        given = {"processing_rootDirectory": str(self.area), "sweep_since": "2100-01-01", **properties}
         self.capo.mkdir(exist_ok=True)
         lines = (f"ppi.{key.replace('_', '.')} = {value}\n" for key, value in given.items())
         (self.capo / f"{self.name}.properties").write_text("".join(lines))

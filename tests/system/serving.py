@@ -94,6 +94,10 @@ class Runs:
         self.api, self.records = api, Records(api, login)
 
     def ask(self, method: str, path: str, **content: Any) -> Any:
+        """Ask the server for something, with some content."""
+        return self.ask_with(method, path, content)
+
+    def ask_with(self, method: str, path: str, content: dict[str, Any] | list[Any]) -> Any:
         """Ask the server for something; as its own clients do, again while SQLite keeps it waiting."""
         for _ in range(_TRIES):
             try:
@@ -104,7 +108,7 @@ class Runs:
                 time.sleep(1)
         raise TimeoutError(f"{self.api} is unavailable")
 
-    def _answer(self, method: str, path: str, content: dict[str, Any]) -> Any:
+    def _answer(self, method: str, path: str, content: dict[str, Any] | list[Any]) -> Any:
         request = urllib.request.Request(  # noqa: S310 - our own server
             f"{self.api}/{path}", method=method, headers=self.records.headers
         )

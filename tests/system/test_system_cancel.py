@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,10 @@ from serving import Runs, worker
 
 from deployments.local.condor.pool import LocalPool
 from deployments.local.ngas_faults import first, stall
+from tasks.catalog.book import Book
+from tasks.catalog.catalog import Catalog
+from tasks.catalog.connection import Database
+from tasks.catalog.request import SWEEP, Ask
 from tasks.ngas.store import Store
 
 LAST = "uid___A002_Xc72427_X2dfe.asdm.sdm.tar"
@@ -100,6 +105,19 @@ def states(runs: Runs, run: str) -> dict[str, str]:
     return {name: each["state_type"] for name, each in runs.records.flow_runs(run).items()}
 
 
+def asked_by_sweep(environment: Environment) -> None:
+    """Have the observation be asked for, so that it is done again when nobody has cancelled it."""
+    environment.area.mkdir(mode=0o700, exist_ok=True)
+    database = Database(f"sqlite:///{environment.area / 'catalog.db'}")
+    Catalog(database, environment.name)
+    Book(database).record([Ask(workflow="restore-ous", observation=MOUS, origin=SWEEP)], datetime.now(UTC))
+
+
+def request_state(environment: Environment) -> str:
+    (request,) = json.loads(environment.ppi("queue", "list", MOUS, "--json").stdout)
+    return str(request["state"])
+
+
 def nothing_is_left(environment: Environment, seconds: float = 15) -> None:
     assert waited(lambda: not works_in(environment.area), seconds), works_in(environment.area)
     assert Store(environment.area / "store").left_by_the_dead() == 0
@@ -110,6 +128,7 @@ def nothing_is_left(environment: Environment, seconds: float = 15) -> None:
 
 def test_a_command_s_run_is_cancelled_on_the_server(make: MakeEnvironment, prefect_api: str) -> None:
     environment, runs = make("site-paged"), Runs(prefect_api)
+    asked_by_sweep(environment)
     with restoring(environment) as process:
         run = run_of(environment, runs)
         cancel_as_the_pages_do(runs, run)
@@ -117,12 +136,14 @@ def test_a_command_s_run_is_cancelled_on_the_server(make: MakeEnvironment, prefe
     assert "it was ended on the Prefect server" in said(environment).read_text()
     assert states(runs, run) == {NAME: "CANCELLED", "gather": "COMPLETED", "process": "CANCELLED"}
     nothing_is_left(environment)
+    assert request_state(environment) == "cancelled"
 
 
 def test_a_worker_s_run_is_cancelled_by_command_and_on_the_server(make: MakeEnvironment, prefect_api: str) -> None:
     once = {("RETRIEVE", LAST): first(1, stall(1000, 600))}
     environment, runs = make("site-working", faults=once, ngas_timeoutSeconds="300"), Runs(prefect_api)
     assert environment.ppi("deploy").returncode == 0
+    asked_by_sweep(environment)
     with worker(environment, prefect_api):
         _cancelled_by_command(environment, runs)
         run = runs.start("restore-ous/site-working", mous=MOUS)
@@ -131,6 +152,7 @@ def test_a_worker_s_run_is_cancelled_by_command_and_on_the_server(make: MakeEnvi
         assert runs.ended(run)["state_type"] == "CANCELLED"
         assert waited(lambda: not casa_runs(environment), 15)
         assert waited(lambda: set(states(runs, run).values()) <= {"CANCELLED", "COMPLETED"}, 15), states(runs, run)
+        assert waited(lambda: request_state(environment) == "cancelled")
     nothing_is_left_of_workers(environment)
 
 
@@ -177,19 +199,36 @@ def test_a_run_without_a_server_is_ended_by_its_process(make_environment: MakeEn
     nothing_is_left(environment)
 
 
+def test_giving_up_a_request_ends_its_run(make_environment: MakeEnvironment, prefect_api: str) -> None:
+    environment, runs = make_environment("site-given-up", **STALLED), Runs(prefect_api)
+    asked_by_sweep(environment)
+    with restoring(environment, fetch_stalls) as process:
+        assert request_state(environment) == "running"
+        told = environment.ppi("queue", "cancel", MOUS, "--json")
+        assert told.returncode == 0, told.stderr
+        assert f"process {process.pid}" in json.loads(told.stdout)["runs"][0]
+        assert process.wait(PATIENCE) == 130
+    nothing_is_left(environment)
+    assert request_state(environment) == "cancelled"
+    assert states(runs, run_of(environment, runs))[NAME] == "CANCELLED"
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_leaves_nothing(make: MakeEnvironment, prefect_api: str, number: signal.Signals) -> None:
     environment, runs = make("site-signalled"), Runs(prefect_api)
+    asked_by_sweep(environment)
     with restoring(environment) as process:
         run = run_of(environment, runs)
         process.send_signal(number)
         assert process.wait(30) == 130
     assert states(runs, run) == {NAME: "CRASHED", "gather": "COMPLETED", "process": "CRASHED"}
     nothing_is_left(environment)
+    assert request_state(environment) == "waiting", "nobody has cancelled it"
 
 
 def test_what_a_kill_leaves_is_settled(make: MakeEnvironment, prefect_api: str) -> None:
     environment = make("site-killed", **STALLED)
+    asked_by_sweep(environment)
     runs, store = Runs(prefect_api), Store(environment.area / "store")
     with restoring(environment, fetch_stalls) as process:
         process.kill()
@@ -203,6 +242,7 @@ def test_what_a_kill_leaves_is_settled(make: MakeEnvironment, prefect_api: str) 
     assert _at_once(environment) == [0, 0]
     assert states(runs, run) == {NAME: "CRASHED", "gather": "CRASHED"}
     nothing_is_left(environment)
+    assert request_state(environment) == "waiting"
 
 
 def below(folder: Path) -> list[Path]:

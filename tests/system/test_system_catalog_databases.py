@@ -5,8 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,9 +21,13 @@ from postgresql import USER, Cluster, running
 from sqlalchemy import inspect, text
 from sqlmodel import Session
 
+from tasks.catalog.book import Book
 from tasks.catalog.catalog import Catalog, Wanted
 from tasks.catalog.connection import Database
+from tasks.catalog.desk import Chosen, Desk
 from tasks.catalog.model import Execution, Piece, Stage
+from tasks.catalog.request import SWEEP, Ask
+from tasks.catalog.request_states import RequestState
 from tasks.catalog.schema import MIGRATIONS, REVISION, VERSION_TABLE
 from tasks.catalog.sizes import learn
 from tasks.catalog.states import State
@@ -217,3 +223,43 @@ def test_executions_are_numbered_by_each_database(place: Place) -> None:
         2, lambda _: True
     ).model_dump(exclude={"id", "state", "error"})
     assert catalog.find(3, lambda _: True).reasons == ("a", "b")
+
+
+def test_runs_and_sweeps_that_come_at_once_have_one_request(place: Place) -> None:
+    catalog = Catalog(place.database, "site-test", announces=True)
+    observations = [f"o{number}" for number in range(20)]
+    asks = [Ask(workflow="f", observation=each, origin=SWEEP) for each in observations]
+
+    def begin(run: str) -> None:
+        for each in observations:
+            begun = Execution(
+                flow="f", profile="site-test", observation=each, flow_run=run, started=datetime.now(UTC)
+            )
+            catalog.begin(begun)
+
+    def sweep(origin: str) -> None:
+        for ask in asks:
+            Book(place.database).record([ask.model_copy(update={"origin": origin})], datetime.now(UTC))
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        for done in [threads.submit(work, str(number)) for number, work in enumerate([begin, sweep] * 2)]:
+            done.result(120)
+    requests = Desk(place.database, "operator", partial(datetime.now, UTC)).look_up(Chosen())
+    assert sorted(request.observation for request in requests) == sorted(observations)
+    assert {request.state for request in requests} == {RequestState.RUNNING}
+    assert {request.processing_id for request in requests} <= {"0", "2"}
+
+
+def test_requests_are_listed_and_moved_in_each_database(place: Place) -> None:
+    Catalog(place.database, "site-test")
+    desk, now = Desk(place.database, "operator", partial(datetime.now, UTC)), datetime.now(UTC)
+    asks = [Ask(workflow="f", observation=f"o{number}", project="p", origin=SWEEP) for number in range(5)]
+    Book(place.database).record(asks, now)
+    assert [request.place for request in desk.look_up(Chosen(project="p"))] == [1, 2, 3, 4, 5]
+    assert len(desk.hold(Chosen(observations=frozenset({"o1", "o2"}))).done) == 2
+    assert len(desk.release(Chosen(states=frozenset({RequestState.HELD}))).done) == 2
+    assert len(desk.cancel(Chosen(project="p")).done) == 5
+    assert len(desk.retry(Chosen(project="p")).done) == 5
+    desk.prioritise(Chosen(observations=frozenset({"o4"})), 3)
+    assert [request.observation for request in desk.look_up(Chosen(), 2)] == ["o4", "o0"]
+    assert desk.counts() == {RequestState.WAITING: 5}

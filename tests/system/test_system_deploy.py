@@ -22,9 +22,11 @@ from tasks.errors import Refused, Transient
 ROOT = Path(__file__).parents[2]
 SECRET = "planted-secret-of-the-archive"
 SHARED = ("entrypoint", "parameters", "parameter_openapi_schema", "enforce_parameter_schema", "description")
-SHARED += ("work_pool_name", "job_variables", "pull_steps", "path")
+SHARED += ("work_pool_name", "work_queue_name", "job_variables", "pull_steps", "path", "concurrency_options")
 """What `prefect deploy` and `ppi deploy` make of one definition. The version is not among it: in a clone of a
 repository, Prefect's own command takes the commit for it."""
+FLOWS = ("restore-ous", "ingest-products", "ingestion-sweep", "housekeeping", "listen")
+AUTOMATIONS = ("crashed runs", "announcements")
 
 
 @pytest.fixture
@@ -64,6 +66,7 @@ def on_server(api: str, name: str) -> dict[str, list[dict[str, Any]]]:
         "deployments": records.ask("deployments", deployments={"name": {"any_": [name]}}),
         "pools": records.ask("work_pools", work_pools={"name": {"any_": [pool]}}),
         "blocks": records.ask("block_documents", block_documents={"name": {"any_": [pool]}}),
+        "automations": records.ask("automations", automations={"tags": {"all_": [f"ppi:{name}"]}}),
     }
 
 
@@ -77,15 +80,18 @@ def test_the_first_time_all_is_made_and_the_second_time_nothing_is_touched(
     made = {
         ("blocks of dsoc-test", "all"),
         ("work pool dsoc-test", "all"),
-        ("deployment restore-ous/dsoc-test", "all"),
+        *((f"deployment {flow}/dsoc-test", "all") for flow in FLOWS),
+        *((f"automation dsoc-test: {what}", "all") for what in AUTOMATIONS),
     }
     assert set(changed(deployed(environment, "--dry-run"))) == made
     assert not any(on_server(prefect_api, "dsoc-test").values())
 
     assert set(changed(deployed(environment))) == made
     there = on_server(prefect_api, "dsoc-test")
-    assert [each["tags"] for each in there["deployments"]] == [["dsoc", "test"]]
-    assert [(each["type"], each["concurrency_limit"]) for each in there["pools"]] == [("process", 4)]
+    assert [each["tags"] for each in there["deployments"]] == [["dsoc", "test"]] * len(FLOWS)
+    assert [(each["type"], each["concurrency_limit"]) for each in there["pools"]] == [("process", None)]
+    queues = {queue["name"]: queue for queue in Records(prefect_api).ask("work_pools/dsoc-test/queues")}
+    assert {name: queue["concurrency_limit"] for name, queue in queues.items()} == {"default": 4, "upkeep": None}
     assert len(there["blocks"]) > 5
     assert SECRET not in json.dumps(there)
 
@@ -97,14 +103,16 @@ def test_the_first_time_all_is_made_and_the_second_time_nothing_is_touched(
 
     edited = {"parameters": {"profile": "naasc-test"}, "tags": ["mine"], "job_variables": {"env": {"A": "b"}}}
     runs = Runs(prefect_api)
-    runs.ask("PATCH", f"deployments/{there['deployments'][0]['id']}", **edited)
+    runs.ask("PATCH", f"deployments/{runs.deployment('restore-ous/dsoc-test')['id']}", **edited)
     runs.ask("PATCH", "work_pools/dsoc-test", concurrency_limit=100)
+    runs.ask("PATCH", f"work_queues/{queues['default']['id']}", concurrency_limit=50)
     write(environment.capo.parent, "dsoc-test", prefect_api, ngas_timeoutSeconds="7", ngas_password="another")
     wanted = changed(deployed(environment, "--dry-run"))
     assert wanted == {
         ("blocks of dsoc-test", "ppi.ngas.timeoutSeconds"): ("60", "7"),
         ("blocks of dsoc-test", "ppi.ngas.password"): ("*" * 10, f"{'*' * 10} (another)"),
-        ("work pool dsoc-test", "concurrency_limit"): ("100", "4"),
+        ("work pool dsoc-test", "concurrency_limit"): ("100", "null"),
+        ("work pool dsoc-test, queue default", "concurrency_limit"): ("50", "4"),
         ("deployment restore-ous/dsoc-test", "parameters"): (
             '{"profile": "naasc-test"}',
             '{"profile": "dsoc-test"}',
@@ -125,9 +133,25 @@ def test_what_an_operator_has_set_in_the_ui_stays_and_strangers_are_told_of(
     assert deployed(environment)["strangers"] == []
     own = runs.deployment("restore-ous/own-dev")
     runs.ask("PATCH", f"deployments/{own['id']}", paused=True, description="edited")
+    sweeping = runs.deployment("ingestion-sweep/own-dev")
+    (schedule,) = sweeping["schedules"]
+    assert (schedule["active"], schedule["slug"], schedule["schedule"]["cron"]) == (True, "sweep", "*/5 * * * *")
+    runs.ask("PATCH", f"deployments/{sweeping['id']}/schedules/{schedule['id']}", active=False)
+    hourly = {"slug": "hourly", "schedule": {"cron": "0 * * * *", "timezone": "UTC"}, "active": True}
+    runs.ask_with("POST", f"deployments/{sweeping['id']}/schedules", [hourly])
+    (crashes,) = [each for each in on_server(prefect_api, "own-dev")["automations"] if "crashed" in each["name"]]
+    runs.ask("PATCH", f"automations/{crashes['id']}", enabled=False)
     runs.ask("POST", "deployments/", flow_id=own["flow_id"], name="of-somebody", work_pool_name="own-dev")
     again = deployed(environment)
-    assert list(changed(again)) == [("deployment restore-ous/own-dev", "description")]
+    assert set(changed(again)) == {
+        ("deployment restore-ous/own-dev", "description"),
+        ("deployment ingestion-sweep/own-dev", "schedules"),
+    }
+    (left,) = runs.deployment("ingestion-sweep/own-dev")["schedules"]
+    assert (left["active"], left["slug"]) == (False, "sweep"), "one that was switched off stays so"
+    (crashes,) = [each for each in on_server(prefect_api, "own-dev")["automations"] if "crashed" in each["name"]]
+    assert crashes["enabled"] is False
+    assert deployed(environment)["changes"] == []
     assert again["strangers"] == ["restore-ous/of-somebody"]
     assert runs.deployment("restore-ous/own-dev")["paused"] is True
     assert "restore-ous/of-somebody is no deployment of own-dev's" in environment.ppi("deploy").stdout
@@ -136,18 +160,34 @@ def test_what_an_operator_has_set_in_the_ui_stays_and_strangers_are_told_of(
 
 def test_prefect_deploys_the_same(environment: Environment, prefect_api: str, tmp_path: Path) -> None:
     deployed(environment)
-    ours = Runs(prefect_api).deployment("restore-ous/dsoc-test")
-    Runs(prefect_api).ask("DELETE", f"deployments/{ours['id']}")
+    runs = Runs(prefect_api)
+    ours = {flow: runs.deployment(f"{flow}/dsoc-test") for flow in FLOWS}
+    for each in ours.values():
+        runs.ask("DELETE", f"deployments/{each['id']}")
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--name", "dsoc-test"]
     variables = environment.variables | {"PREFECT_API_URL": prefect_api, "PREFECT_HOME": str(tmp_path / "prefect")}
     done = subprocess.run(
         command, cwd=ROOT, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    theirs = Runs(prefect_api).deployment("restore-ous/dsoc-test")
-    assert {part: theirs[part] for part in SHARED} == {part: ours[part] for part in SHARED}
-    assert sorted(theirs["tags"]) == sorted(ours["tags"])
-    assert {part for _, part in changed(deployed(environment))} <= {"version"}
+    theirs = {flow: runs.deployment(f"{flow}/dsoc-test") for flow in FLOWS}
+    assert {flow: shared(each) for flow, each in theirs.items()} == {
+        flow: shared(each) for flow, each in ours.items()
+    }
+    again = set(changed(deployed(environment)))
+    of_ids = {
+        (f"automation dsoc-test: {AUTOMATIONS[0]}", "trigger"),
+        (f"automation dsoc-test: {AUTOMATIONS[1]}", "actions"),
+    }
+    assert {change for change in again if change[1] != "version"} == of_ids, "the deployments are others now"
+    assert deployed(environment)["changes"] == []
+
+
+def shared(deployment: dict[str, Any]) -> dict[str, Any]:
+    limit = deployment["global_concurrency_limit"] or {}
+    schedules = [(each["slug"], each["schedule"]) for each in deployment["schedules"]]
+    told = {"tags": sorted(deployment["tags"]), "limit": limit.get("limit"), "schedules": schedules}
+    return told | {part: deployment[part] for part in SHARED}
 
 
 def test_a_server_that_is_not_there_or_not_named_is_said(tmp_path: Path) -> None:

@@ -16,22 +16,26 @@ _CHANGES = (
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
-def moments(work: Callable[[], object]) -> Iterator[int]:
+Watch = Callable[[Callable[..., object]], None]
+"""Is given what to call at further moments at which the work may be killed."""
+
+
+def moments(work: Callable[[], object], step: int = 1, watch: Watch = lambda tick: None) -> Iterator[int]:
     """Kill the work just before its first change of the disk, then its second, ... until it comes to its end.
 
     The work is done in a process of its own each time; what surrounds an iteration prepares the next.
     """
-    for moment in count(1):
-        killed = _killed(moment, work)
+    for moment in count(1, step):
+        killed = _killed(moment, work, watch)
         yield moment
         if not killed:
             return
 
 
-def _killed(moment: int, work: Callable[[], object]) -> bool:
+def _killed(moment: int, work: Callable[[], object], watch: Watch) -> bool:
     child = os.fork()
     if child == 0:
-        _work_until(moment, work)
+        _work_until(moment, work, watch)
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         assert os.WTERMSIG(status) == signal.SIGKILL
@@ -40,7 +44,7 @@ def _killed(moment: int, work: Callable[[], object]) -> bool:
     return False
 
 
-def _work_until(moment: int, work: Callable[[], object]) -> None:
+def _work_until(moment: int, work: Callable[[], object], watch: Watch) -> None:
     left = count(moment - 1, -1)
 
     def tick(*_: Any) -> None:
@@ -56,6 +60,7 @@ def _work_until(moment: int, work: Callable[[], object]) -> None:
     os.fsync = tick  # a kill is no power cut: what is written stays
     os.sendfile = lambda *given: (tick(), sendfile(*given))[1]
     sys.addaudithook(audit)
+    watch(tick)
     try:
         work()
     except BaseException:  # noqa: BLE001 - nothing may return into the test of the parent

@@ -76,7 +76,7 @@ CASES = {
 def test_the_decision_and_its_reason(case: str) -> None:
     ous, standing, words = CASES[case]
 
-    decision = decide(ous, (), NOW)
+    decision = decide(ous.evidence, (), NOW)
 
     assert decision.standing is standing
     assert words in decision.reason
@@ -91,7 +91,7 @@ def test_the_decision_and_its_reason(case: str) -> None:
 def test_a_profile_may_process_the_proprietary_data_of_its_projects(
     release: datetime | None, allowed: tuple[str, ...], restorable: bool
 ) -> None:
-    decision = decide(_ous(CALIBRATION, SCIENCE, release=release), allowed, NOW)
+    decision = decide(_ous(CALIBRATION, SCIENCE, release=release).evidence, allowed, NOW)
 
     assert decision.restorable is restorable
     assert "proprietary" in decision.reason
@@ -99,12 +99,12 @@ def test_a_profile_may_process_the_proprietary_data_of_its_projects(
 
 
 def test_leave_for_a_project_opens_nothing_else() -> None:
-    assert not decide(_ous(CALIBRATION, SCIENCE, HAND), ("*",), NOW).restorable
+    assert not decide(_ous(CALIBRATION, SCIENCE, HAND).evidence, ("*",), NOW).restorable
 
 
 @pytest.mark.parametrize("case", [name for name, (_, standing, _) in CASES.items() if standing != "restorable"])
 def test_what_is_not_restorable_is_refused_with_reason_and_next_step(case: str) -> None:
-    decision = decide(CASES[case][0], (), NOW)
+    decision = decide(CASES[case][0].evidence, (), NOW)
 
     with pytest.raises(Refused) as caught:
         require(decision)
@@ -114,4 +114,4 @@ def test_what_is_not_restorable_is_refused_with_reason_and_next_step(case: str) 
 
 
 def test_what_is_restorable_is_let_through() -> None:
-    require(decide(_ous(CALIBRATION, SCIENCE), (), NOW))
+    require(decide(_ous(CALIBRATION, SCIENCE).evidence, (), NOW))

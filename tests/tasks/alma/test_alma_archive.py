@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from alma_observatory import (
@@ -24,7 +25,7 @@ from alma_observatory import (
     Observatory,
     rows_of,
 )
-from sqlalchemy import CHAR, URL, Dialect, Engine, event
+from sqlalchemy import CHAR, Dialect, Engine, event
 from sqlalchemy.dialects import oracle, postgresql
 from sqlmodel import SQLModel
 
@@ -271,8 +272,7 @@ def test_a_missing_file_is_missing_and_stays_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a b#c.sqlite", "what?.sqlite", "50%25.sqlite"])
 def test_awkward_file_names_are_opened(observatory: Observatory, name: str) -> None:
     path = observatory.path.rename(observatory.path.with_name(name))
-    url = URL.create("sqlite", database=str(path)).render_as_string()
-    assert MetadataArchive(url).observing_unit_set(MOUS).project_code == CODE
+    assert MetadataArchive(f"sqlite:///{quote(str(path))}").observing_unit_set(MOUS).project_code == CODE
 
 
 def test_sqlite_has_no_login_and_needs_none(observatory: Observatory) -> None:
