@@ -125,6 +125,11 @@ class Prefect(Section):
     )
     database: Annotated[Database, NotSaved()] = Database()
 
+    @property
+    def pages(self) -> str:
+        """Where browsers see the server; empty for none."""
+        return (self.api_url or "").rstrip("/").removesuffix("/api")
+
 
 class Metadata(Login):
     """The ALMA metadata database, which is only ever read."""

@@ -1,4 +1,4 @@
-"""`ppi ingest --dry-run`: what the archive has of a delivery, as far as the catalog knows, and what it would get."""
+"""`ppi ingest --dry-run`: what the archive has of a delivery, as the catalog knows, and what it would get."""
 
 from __future__ import annotations
 

@@ -33,3 +33,4 @@ def _log_to_terminal() -> None:
     logger = logging.getLogger("ppi")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    logger.propagate = False  # Prefect has a handler of its own for everything

@@ -248,8 +248,8 @@ _TAKEN: Final = set(Run.model_fields) & set(Record.model_fields) - {"stages"}
 
 
 def _page(profile: Profile, flow_run: str | None) -> str | None:
-    api = (profile.prefect.api_url or "").rstrip("/")
-    return f"{api.removesuffix('/api')}/runs/flow-run/{flow_run}" if api and flow_run else None
+    pages = profile.prefect.pages
+    return f"{pages}/runs/flow-run/{flow_run}" if pages and flow_run else None
 
 
 def _stages(record: Record, now: datetime) -> Iterable[RunStage]:

@@ -36,9 +36,9 @@ _ENDS: Final = tuple(
 )
 _BAD_ENDS: Final = _ENDS[2:]
 _UNKNOWN: Final = UUID(int=0)
-_BODY: Final = """{{ flow.name }}, {{ flow_run.name }}: {{ flow_run.state.name }}
-{{ flow_run.state.message }}
-{{ flow_run|ui_url }}"""
+_BODY: Final = """{{{{ flow.name }}}}, {{{{ flow_run.name }}}}: {{{{ flow_run.state.name }}}}
+{{{{ flow_run.state.message }}}}
+{pages}/runs/flow-run/{{{{ flow_run.id }}}}"""
 
 _Deployed = Mapping[str, UUID]
 """The ids of a profile's deployments, by flow."""
@@ -179,6 +179,7 @@ def _announced(profile: Profile, name: str, deployed: _Deployed) -> AutomationCo
 
 def _notified(told: Told, profile: Profile, name: str, deployed: _Deployed) -> AutomationCore:
     subject = f"{profile.name}: {{{{ flow_run.name }}}} {{{{ flow_run.state.name }}}}"
+    body = _BODY.format(pages=profile.prefect.pages)
     return AutomationCore(
         name=name,
         description="Who looks after the environment is told of runs that failed or crashed.",
@@ -189,7 +190,7 @@ def _notified(told: Told, profile: Profile, name: str, deployed: _Deployed) -> A
             match_related=_of(deployed),
             for_each={"prefect.resource.id"},
         ),
-        actions=[SendNotification(block_document_id=told.block or _UNKNOWN, subject=subject, body=_BODY)],
+        actions=[SendNotification(block_document_id=told.block or _UNKNOWN, subject=subject, body=body)],
     )
 
 

@@ -20,6 +20,8 @@ SHUT: Final = (requests.codes.unauthorized, requests.codes.forbidden)
 """What a server answers that does not let somebody in."""
 _RETRIES: Final = "7"
 """How often a request is made again whose server does not answer, each time after twice as long: over 254 s."""
+_HEARTBEAT_SECONDS: Final = "60"
+"""How often a run says that it lives; `deployments.automations` says what follows when it does not."""
 _PASSING_ERRORS: Final = "500,504"
 """What a server with too much to do answers, besides what Prefect's client tries again by itself."""
 _OURS_TO_SAY: Final = "PREFECT_"
@@ -44,6 +46,7 @@ def variables(profile: Profile) -> dict[str, str]:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": _HEARTBEAT_SECONDS,
         "PREFECT_CLIENT_MAX_RETRIES": _RETRIES,
         "PREFECT_CLIENT_RETRY_EXTRA_CODES": _PASSING_ERRORS,
     }

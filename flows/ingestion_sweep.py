@@ -66,5 +66,5 @@ def _show(profile: Profile, done: Swept, dry_run: bool) -> None:
     """Show the account on the run's own page: in numbers, and what was done to which observation."""
     said = f"{'what would be done: ' if dry_run else ''}{report.sentence(done)}"
     Shown("table", "sweep").write(json.dumps(report.numbers(done)), said)
-    if rows := report.rows(done, (profile.prefect.api_url or "").rstrip("/").removesuffix("/api")):
+    if rows := report.rows(done, profile.prefect.pages):
         Shown("table", "sweep-observations").write(json.dumps(rows), report.omitted(done))

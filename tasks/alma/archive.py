@@ -70,7 +70,7 @@ class MetadataArchive:
 
         It raises what `observing_unit_set` raises of the database.
         """
-        with self._database.reading() as reader:
+        with self._database.reading(many=True) as reader:
             return evidence_of(observations, reader)
 
     def survey(self, releases: Releases, audit: Audit) -> Survey:
@@ -78,7 +78,7 @@ class MetadataArchive:
 
         It raises what `observing_unit_set` raises of the database.
         """
-        with self._database.reading() as reader:
+        with self._database.reading(many=True) as reader:
             return surveyed(releases, audit, reader)
 
 

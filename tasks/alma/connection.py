@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, Row, Table
+from sqlalchemy import URL, Connection, Engine, Row, Table, func, select, true
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import visitors
 
@@ -63,8 +63,14 @@ class Database:
         self._engine = _engine(self._location, schema)
 
     @contextmanager
-    def reading(self) -> Iterator[Reader]:
+    def reading(self, *, many: bool = False) -> Iterator[Reader]:
         """Open one connection for reading.
+
+        Parameters
+        ----------
+        many
+            Whether many rows are to be looked up one by one. PostgreSQL thinks that dear, and would compile the
+            statement first, for longer than it runs.
 
         Raises
         ------
@@ -84,7 +90,10 @@ class Database:
         except DBAPIError as error:
             raise location.explained(error) from error
         with connection:
-            yield Reader(connection, location)
+            reader = Reader(connection, location)
+            if many and connection.dialect.name == "postgresql":
+                reader.rows(select(func.set_config("jit", "off", true())))
+            yield reader
 
 
 def _engine(location: Location, schema: str) -> Engine:

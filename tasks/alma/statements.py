@@ -43,6 +43,8 @@ __all__ = [
 
 Question: TypeAlias = Select[Any]
 """A SELECT of any columns."""
+Questions: TypeAlias = CompoundSelect[Any]
+"""Several of them in one."""
 
 
 def unit_set(mous: EntityId) -> Question:

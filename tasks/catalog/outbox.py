@@ -60,6 +60,7 @@ def write(session: Session, routing_key: str, body: Mapping[str, Any], now: date
             written=now,
         )
     )
+    session.flush()  # a session on a connection of its own does not do so when it is closed
 
 
 class Outbox:

@@ -80,6 +80,8 @@ class Intake:
         Where it is written down.
     require_ready
         Raises an error of ours while the catalog cannot be used.
+    clock
+        Tells the time, aware.
     """
 
     profile: str
@@ -87,6 +89,7 @@ class Intake:
     book: Asks
     heard: Statuses
     require_ready: Callable[[], None] = field(repr=False)
+    clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC), repr=False)
 
     def take(self, arrived: Sequence[Arrived]) -> Taken:
         """Write down what messages say, and tell which are refused; twice the same is as good as once.
@@ -117,7 +120,7 @@ class Intake:
         asks: list[Ask] = []
         statuses: list[Status] = []
         reasons = tuple(self._read(each, asks, statuses) for each in arrived)
-        changes = self.book.record(asks, datetime.now(UTC)) if asks else ()
+        changes = self.book.record(asks, self.clock()) if asks else ()
         if statuses and (strangers := self.heard.note(tuple(statuses))):
             _log.info("%d of %d statuses are of work that was not asked for here", strangers, len(statuses))
         return Taken(reasons, changes)

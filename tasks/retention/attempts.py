@@ -122,9 +122,8 @@ class Attempts:
             if reason := self._reason(each, total):
                 total -= each.size
                 why = f"{each.judged.why}, {reason}"
-                yield Finding(
-                    Part.ATTEMPTS, str(each.folder), why, 1, each.size, partial(self._remove, each.folder)
-                )
+                remove = partial(self._remove, each.folder, _since(each))
+                yield Finding(Part.ATTEMPTS, str(each.folder), why, 1, each.size, remove)
             else:
                 yield _kept(each, f"{each.judged.why}, less than {self.terms.age.days} days ago")
 
@@ -143,7 +142,7 @@ class Attempts:
             return f"and all such attempts are more than {size(self.terms.limit)}"
         return ""
 
-    def _remove(self, folder: Path) -> Cleared:
+    def _remove(self, folder: Path, since: datetime) -> Cleared:
         try:
             attempt = Attempt.of(folder)
         except FileNotFoundError:
@@ -153,10 +152,10 @@ class Attempts:
                 stack.enter_context(self.area.held(attempt.observation))
             except Transient as error:
                 return Cleared(0, 0, error.why)
-            found = measured(folder, self.now)
+            found = measured(folder, max(self.now, datetime.now(UTC)))
             judged = self._judged(folder, attempt, self.ask({attempt.observation}), found)
-            if judged.since is None:
-                return Cleared(0, 0, judged.why)
+            if judged.since is None or judged.since > since:
+                return Cleared(0, 0, judged.why if judged.since is None else "somebody has worked on it meanwhile")
             trash = Trash(self.area.root)
             doomed = trash.take(folder)
         trash.delete(doomed)

@@ -7,35 +7,46 @@ import random
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import postgresql
 from environments import MOUS, Environment, MakeEnvironment
 from sqlmodel import Session, select
 
 from deployments.local.ngas_index import Index
 from deployments.local.ngas_server import requests_of
 from tasks.alma.ids import EntityId
-from tasks.catalog.archived import ANNOUNCEMENT_KEY
+from tasks.catalog.archived import ANNOUNCEMENT_KEY, Archived, Delivery, Ingestions
+from tasks.catalog.catalog import Catalog
 from tasks.catalog.connection import Database
 from tasks.catalog.outbox import Outbox
 from tasks.catalog.tables import RequestRow
 
 NULL_RESTORES = Path(__file__).with_name("null_restores.py")
 KILLS, MOST_REQUESTS = 3, 24
+DELIVERY = Delivery(
+    profile="site-test", observation=MOUS, project="2017.1.00886.L", path="/a", key="k", provenance="p" * 64,
+    flow_run="made",
+)  # fmt: skip
+LAST = Archived(path="provenance.json", file_id="X.json", version=1, size=9, checksum="crc32:2", server="one:7777")
 PATIENCE = 240
 """Seconds."""
 
 
 def restored(environment: Environment) -> None:
     """Have a delivery, made by an executor that does nothing."""
-    subprocess.run(
+    ran = subprocess.run(
         [sys.executable, NULL_RESTORES, "1", environment.name],
         env=environment.variables,
         capture_output=True,
-        check=True,
+        text=True,
         timeout=PATIENCE,
+        check=False,
     )
+    assert ran.returncode == 0, ran.stderr
 
 
 def killed_after(environment: Environment, requests: int) -> None:
@@ -107,3 +118,19 @@ def test_an_ingest_that_is_killed_again_and_again_archives_everything_once(
     assert again["is_news"] is False
     assert all(file["was_there"] for file in again["files"])
     assert len(announced(environment)) == 1
+
+
+def test_a_delivery_that_two_complete_at_once_is_announced_once_in_postgresql() -> None:
+    with postgresql.running() as cluster:
+        cluster.execute("CREATE DATABASE catalog")
+        database = Database(cluster.owner_url("catalog"))
+        Catalog(database, "site-test")
+        ingestions, now = Ingestions(database, announces=True), datetime.now(UTC)
+        tar = LAST.model_copy(update={"path": "log", "file_id": "X.log.tar", "version": 3})
+        for _ in range(2):
+            ingestions.add(DELIVERY, [tar], now)
+        with ThreadPoolExecutor(4) as threads:
+            done = [threads.submit(ingestions.complete, DELIVERY, f"run {n}", LAST, now) for n in range(4)]
+        assert sorted(each.result() for each in done) == [False, False, False, True]
+        assert len(Outbox(database).unsent()) == 1
+        assert ingestions.known(DELIVERY) == {"log": tar, "provenance.json": LAST}

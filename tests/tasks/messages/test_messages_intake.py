@@ -115,7 +115,7 @@ def test_a_status_is_noted_if_it_is_newer_and_of_the_run_that_is_known(database:
     intake, book, run = intake_of(database), Book(database), str(uuid4())
     intake.take([announced(1)])
     (change,) = book.launch([f.id for f in book.candidates(WORKFLOW, 1, datetime.now(UTC))], 1, NOW)
-    book.note_run(change.number, run)
+    book.note_runs({change.number: run})
     intake.take([told(1, -5, "gathering data", flow_run=run), told(1, -9, "too old", flow_run=run)])
     assert stage_of(database, 1) == ("gathering data", NOW - timedelta(minutes=5))
     intake.take([told(1, -6, "older"), told(1, -4, "another's", flow_run=str(uuid4()))])

@@ -105,6 +105,11 @@ def test_an_attempt_is_looked_at_again_when_it_goes(site: Site) -> None:
     kept = found[1].remove and found[1].remove()
     assert kept
     assert (kept.count, kept.left) == (0, "its request is waiting")
+    site.needs = Needs()
+    aged(attempts[1], 1)
+    kept = found[1].remove and found[1].remove()
+    assert kept
+    assert (kept.count, kept.left) == (0, "somebody has worked on it meanwhile")
     assert all(attempt.is_dir() for attempt in attempts)
 
 
