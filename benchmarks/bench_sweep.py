@@ -22,7 +22,7 @@ from benchmarks.ratio import at_most, median
 from benchmarks.served import postgresql_server
 from benchmarks.sweep_archive import PRIVATE, fill, fill_catalog, release
 from tasks.alma.archive import MetadataArchive
-from tasks.catalog.book import Book, Filed
+from tasks.catalog.book import Book, Filed, Mark
 from tasks.catalog.catalog import Catalog
 from tasks.catalog.connection import Database
 from tasks.sweep import RunEnd, Terms, sweep
@@ -86,8 +86,8 @@ def _measured(server: str, size: int) -> Iterator[tuple[int, _Figure]]:
     fill_catalog(f"{server}/catalog_{size}", size)
     print(f"{size:>8} observations, made in {time.perf_counter() - began:.0f} s", flush=True)
     archive, book, clock = MetadataArchive(url), Book(database), _Clock()
-    while sweep(archive, book, _TERMS, clock.now, _Runs(), lambda _: False).more:
-        pass
+    book.record((), clock.now, marks=[Mark("releases", clock.now, "")])
+    sweep(archive, book, _TERMS, clock.now, _Runs(), lambda _: False)
     for new in _NEW:
         times = min(_TIMES, (size // PRIVATE - clock.released) // new) if new else _TIMES
         if times:

@@ -5,7 +5,12 @@ The flow's docstring has ``Args:`` because that is what Prefect reads to explain
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from prefect import flow
+from prefect.logging.handlers import APILogHandler
 
 from blocks.profile import Profile
 from flows._cancel import cancellable
@@ -26,7 +31,7 @@ def listen(profile: str) -> None:
         profile: The environment to do it in, such as naasc-test; a deployment has its own, to be left as it is.
     """
     environment = enter(profile, listen.name)
-    with cancellable():
+    with cancellable(), _logged():
         serve_messages(environment)
 
 
@@ -39,6 +44,18 @@ def serve_messages(profile: Profile) -> None:
         The profile names no broker, or its catalog cannot be used at all.
     """
     service_of(profile, restore_ous.name, lambda changes: _tell(profile, changes)).run()
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    """Have the run's log say what the service does."""
+    logger, handler = logging.getLogger("ppi.messages"), APILogHandler()
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _tell(profile: Profile, changes: tuple[Change, ...]) -> None:

@@ -168,7 +168,7 @@ class Book:
             )
             rows = session.scalars(launched, execution_options={"synchronize_session": False}).all()
             changes = [change_of(row, RequestState.WAITING, row.state, row.reason) for row in rows]
-            return tuple(sorted(changes, key=lambda change: change.number))
+            return tuple(sorted(changes, key=lambda change: numbers.index(change.number)))
 
     def note_runs(self, runs: Mapping[int, str]) -> None:
         """Note which run works on each of some requests that were launched, unless it has said so itself."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -54,16 +55,20 @@ class Listener:
         await channel.set_qos(prefetch_count=_AT_ONCE, global_=True)
         for name in self.queues.bound:
             await _consume(channel, name, incoming)
+        looked = time.monotonic()
         while True:
             if batch := await _batch(incoming):
                 await self._take(connection, batch)
-            elif channel.is_closed or not await self._is_heard(connection):
-                raise Transient("the broker", "it gives us no messages any more", "see that the queues are there")
+            if time.monotonic() - looked > _LOOK_SECONDS:
+                await self._require_listeners(connection)
+                looked = time.monotonic()
 
-    async def _is_heard(self, connection: AbstractConnection) -> bool:
-        """Whether the queues still have us: a broker whose queue is deleted says little about it."""
-        found = [await queue_of(connection, name) for name in self.queues.bound]
-        return all(queue and queue.declaration_result.consumer_count for queue in found)
+    async def _require_listeners(self, connection: AbstractConnection) -> None:
+        """See that the queues still have us: a broker whose queue is deleted says little about it."""
+        for name in self.queues.bound:
+            queue = await queue_of(connection, name)
+            if queue is None or not queue.declaration_result.consumer_count:
+                raise Transient(f"the queue {name}", "it gives us no messages any more", "see who deletes it")
 
     async def _take(
         self, connection: AbstractConnection, batch: Sequence[tuple[str, AbstractIncomingMessage]]

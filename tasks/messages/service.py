@@ -65,6 +65,7 @@ class Service:
             self.intake.require_ready()
         except Transient as error:
             _log.warning("%s", error)
+        logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it tells is told here, in words
         asyncio.run(self.serve())
 
     async def serve(self) -> None:

@@ -38,10 +38,15 @@ def markdown(observation: str, error: Exception, tree: Tree | None, begun: datet
         f"# {type(error).__name__}: {plain(observation)}",
         plain(what),
         _listed([plain(reason) for reason in reasons if reason], _MOST_REASONS),
-        f"**Next:** {plain(told.todo)}" if told and told.todo else "",
+        f"**Next:** {plain(_short(told.todo, tree))}" if told and told.todo else "",
         _logs(tree, begun, url) if tree else "",
     )
     return "\n\n".join(section for section in sections if section)
+
+
+def _short(text: str, tree: Tree | None) -> str:
+    """Leave out the longest part of a path, of which a page would show no more than the beginning."""
+    return text.replace(str(tree.mous), "…") if tree else text
 
 
 def _logs(tree: Tree, begun: datetime, url: str | None) -> str:
@@ -53,8 +58,8 @@ def _link(path: Path, root: Path, url: str | None) -> str:
     if not url:
         return plain(str(path))
     relative = path.relative_to(root).as_posix()
-    name = "/".join(path.parts[-2:])
-    return f"[{plain(name)}](<{url.rstrip('/')}/{ATTEMPTS}/{quote(relative)}>)"
+    page = f"{url.rstrip('/')}/{ATTEMPTS}/{quote(relative)}"
+    return f"[open](<{page}>) {plain('/'.join(path.parts[-2:]))}"
 
 
 def _listed(lines: Iterable[str], most: int) -> str:

@@ -55,14 +55,16 @@ class Swept:
         """How many observations it looked at."""
         return self.standings.total()
 
-    def has_found(self, found: Found) -> None:
-        """Add what a look has found."""
+    def has_found(self, found: Found, recorded: tuple[Change, ...] | None) -> None:
+        """Add what a look has found, as far as that was recorded; all of it in a dry run, of None."""
         self.standings.update(decision.standing for decision in found.decisions.values())
         self.left += found.left
-        self.asked += found.asks
-        self.again += found.again
-        self.withdrawn |= found.withdrawn
         self.more = found.more
+        new = None if recorded is None else {change.observation for change in recorded}
+        self.asked += [ask for ask in found.asks if new is None or ask.observation in new]
+        self.again += [ask for ask in found.again if new is None or ask.observation in new]
+        self.withdrawn |= {one: why for one, why in found.withdrawn.items() if new is None or one in new}
+        self.changes += recorded or ()
 
     def has_settled(self, done: Launched) -> None:
         """Add what was settled of earlier runs."""

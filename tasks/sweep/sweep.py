@@ -48,11 +48,8 @@ def sweep(
     if launcher and not dry_run:
         swept.has_settled(settle(book, launcher, is_held, terms, now))
     found = look(archive, book, terms, now)
-    swept.has_found(found)
-    if dry_run:
-        return swept
-    swept.changes += record(book, found, terms, now)
-    if launcher:
+    swept.has_found(found, None if dry_run else record(book, found, terms, now))
+    if launcher and not dry_run:
         swept.has_launched(launch(archive, book, launcher, terms, now, found.decisions))
     return swept
 
@@ -83,7 +80,5 @@ def backfill(
     """
     swept = Swept()
     for found in backfilled(archive, book, terms, since, until, now):
-        swept.has_found(found)
-        if not dry_run:
-            swept.changes += record(book, found, terms, now)
+        swept.has_found(found, None if dry_run else record(book, found, terms, now))
     return swept

@@ -82,6 +82,17 @@ def served(folder: Path, observatory: Observatory) -> Iterator[tuple[Side, Side]
     _remove_databases(sides[0])
 
 
+@contextmanager
+def one_served(folder: Path, observatory: Observatory, name: str, **properties: str) -> Iterator[Side]:
+    """Serve an environment of its own, on SQLite and without a password; `_` stands for the dots of a key."""
+    archive = own_archive(observatory, folder / "ngas")
+    with serving(archive) as address:
+        own = {"metadata_url": observatory.database_url, "ngas_servers": address}
+        side = _make(folder, archive, name, own | properties)
+        with _serve(side):
+            yield side
+
+
 def _postgresql() -> dict[str, str]:
     """Return what `dsoc-test` has besides: databases that are made for it, and a password for its server."""
     server = f"postgresql+psycopg://127.0.0.1:{free_port()}"

@@ -135,7 +135,11 @@ def test_what_an_operator_has_set_in_the_ui_stays_and_strangers_are_told_of(
     runs.ask("PATCH", f"deployments/{own['id']}", paused=True, description="edited")
     sweeping = runs.deployment("ingestion-sweep/own-dev")
     (schedule,) = sweeping["schedules"]
-    assert (schedule["active"], schedule["slug"], schedule["schedule"]["cron"]) == (True, "sweep", "*/5 * * * *")
+    assert (schedule["active"], schedule["slug"], schedule["schedule"]["cron"]) == (
+        True,
+        "every-5-minutes",
+        "*/5 * * * *",
+    )
     runs.ask("PATCH", f"deployments/{sweeping['id']}/schedules/{schedule['id']}", active=False)
     hourly = {"slug": "hourly", "schedule": {"cron": "0 * * * *", "timezone": "UTC"}, "active": True}
     runs.ask_with("POST", f"deployments/{sweeping['id']}/schedules", [hourly])
@@ -148,7 +152,7 @@ def test_what_an_operator_has_set_in_the_ui_stays_and_strangers_are_told_of(
         ("deployment ingestion-sweep/own-dev", "schedules"),
     }
     (left,) = runs.deployment("ingestion-sweep/own-dev")["schedules"]
-    assert (left["active"], left["slug"]) == (False, "sweep"), "one that was switched off stays so"
+    assert (left["active"], left["slug"]) == (False, "every-5-minutes"), "one that was switched off stays so"
     (crashes,) = [each for each in on_server(prefect_api, "own-dev")["automations"] if "crashed" in each["name"]]
     assert crashes["enabled"] is False
     assert deployed(environment)["changes"] == []

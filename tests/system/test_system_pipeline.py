@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import psutil
 import pytest
 from environments import MOUS, PROPRIETARY, Environment, MakeEnvironment
 from gathered import Gathered, gathered, unwatched
+from standin_installation import LAYOUTS, VERSION, Installed, installed
 
 from deployments.local.observatory.build import Observatory
 from tasks.casa import environment
@@ -34,9 +35,6 @@ from tasks.restore import gather, process
 from tasks.restore.plan import Casa
 from tasks.workspace import images
 
-VERSION = "6.7.0-31"
-STAND_IN = Path(__file__).with_name("standin_casa.py")
-LAYOUTS = ("pipeline", "pipeline/pipeline", "lib/py/lib/python3.10/site-packages/pipeline")
 FEWER_ROWS = """
 import sys
 from casatools import table
@@ -66,36 +64,6 @@ status=$?
 kill $server
 exit $status
 """
-
-
-@dataclass(frozen=True)
-class Installed:
-    """A stand-in for an installed CASA."""
-
-    home: Path
-    root: Path
-    made: Path
-
-    def behave(self, act: str = "good", **changed: object) -> None:
-        behaviour = {"act": act, "made": str(self.made)} | changed
-        (self.root / "behaviour.json").write_text(json.dumps(behaviour))
-
-    def seen(self) -> list[dict[str, Any]]:
-        path = self.root / "seen.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def installed(home: Path, made: Path, version: str = VERSION, layout: str = LAYOUTS[0]) -> Installed:
-    root = home / version
-    program, script = root / "bin" / "casa", root / layout / "runpipeline.py"
-    for path in (program, script):
-        path.parent.mkdir(parents=True)
-    program.write_text(f"#!{sys.executable} -IS\n{STAND_IN.read_text()}")
-    program.chmod(0o755)
-    script.touch()
-    found = Installed(home, root, made)
-    found.behave()
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -61,7 +62,7 @@ _RELEASE = st.sampled_from([None, NOW - timedelta(days=1), NOW, NOW + timedelta(
 )
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_evidence_of_many_is_that_of_each(
-    template: bytes,
+    template: Path,
     tmp_path: Path,
     files: list[tuple[str, str, str]],
     releases: list[datetime | None],
@@ -70,9 +71,7 @@ def test_the_evidence_of_many_is_that_of_each(
     state: str | None,
     quality: str | None,
 ) -> None:
-    path = tmp_path / "metadata.sqlite"
-    path.write_bytes(template)
-    observatory = Observatory(path)
+    observatory = Observatory(shutil.copyfile(template, tmp_path / "metadata.sqlite"))
     rows: list[SQLModel] = [
         AsaOus(
             asa_ous_id=key,
@@ -106,8 +105,8 @@ def test_the_evidence_of_many_is_that_of_each(
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return Observatory.create(tmp_path_factory.mktemp("empty") / "x.sqlite").path.read_bytes()
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Observatory.create(tmp_path_factory.mktemp("empty") / "x.sqlite").path
 
 
 def test_the_evidence_is_whole(observatory: Observatory) -> None:

@@ -111,9 +111,9 @@ def _each_run_is_of_one_launch(world: World) -> None:
     assert len(world.book.active()) <= world.terms.most_runs
 
 
-@given(history=st.lists(_HAPPENING, max_size=25))
+@given(history=st.lists(_HAPPENING, max_size=20))
 @settings(
-    max_examples=80,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
