@@ -69,7 +69,7 @@ def main() -> None:
     with postgresql_server() as server:
         for size in _SIZES:
             figures |= {(size, new): figure for new, figure in _measured(server, size)}
-    last, first = _SIZES[-1], _SIZES[min(1, len(_SIZES) - 1)]
+    last, first = _SIZES[-1], _SIZES[max(len(_SIZES) - 2, 0)]
     much = figures[last, 100]
     at_most(f"sweep_seconds_{last}_with_100_new", much.seconds, _MOST_SECONDS)
     at_most("sweep_queries_with_100_new", much.queries, _MOST_QUERIES)

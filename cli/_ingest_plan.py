@@ -6,7 +6,7 @@ from blocks.profile import Profile
 from cli._console import out, print_json
 from tasks.alma.ids import EntityId
 from tasks.catalog.archived import Archived
-from tasks.catalog.tasks import database_of
+from tasks.catalog.tasks import known_database_of
 from tasks.ingest.consignment import Consignment, Product
 from tasks.ingest.jobs import found
 from tasks.ingest.tasks import ingestions_of, look_at_delivery
@@ -36,7 +36,7 @@ def show(profile: Profile, mous: str, as_json: bool) -> None:
 
 
 def _known(profile: Profile, consignment: Consignment) -> dict[str, Archived]:
-    return ingestions_of(profile).known(consignment.delivery) if database_of(profile).exists else {}
+    return ingestions_of(profile).known(consignment.delivery) if known_database_of(profile) else {}
 
 
 def _line(product: Product, there: Archived | None) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 from blocks.profile import Profile
 from cli._console import out, print_json, whole
 from tasks.catalog.outbox import Outbox
-from tasks.catalog.tasks import database_of
+from tasks.catalog.tasks import known_database_of
 from tasks.messages.standing import DeadLetter, Standing, put_back, standing
 from tasks.messages.tasks import broker_of, queues_of
 from tasks.report.units import count, size
@@ -39,8 +39,8 @@ def run(profile: Profile, again: bool, as_json: bool) -> None:
 
 
 def _unsent(profile: Profile) -> int:
-    database = database_of(profile)
-    return Outbox(database).backlog() if database.exists else 0
+    database = known_database_of(profile)
+    return Outbox(database).backlog() if database else 0
 
 
 def _queues(found: Standing) -> object:

@@ -17,7 +17,7 @@ from tasks.account import account
 from tasks.alma.ids import EntityId
 from tasks.catalog.desk import Chosen, Desk, Done, Listed
 from tasks.catalog.request_states import OPEN, RequestState
-from tasks.catalog.tasks import catalog_of, database_of
+from tasks.catalog.tasks import known_database_of
 from tasks.errors import Missing, PpiError, Refused
 from tasks.report.units import count, duration
 
@@ -104,11 +104,8 @@ def _actions(desk: Desk) -> dict[str, Callable[[Chosen], Done]]:
 
 def _desk(profile: Profile) -> Desk | None:
     """Return where requests are, if the environment has a catalog."""
-    database = database_of(profile)
-    if not database.exists:
-        return None
-    catalog_of(profile)
-    return Desk(database, account(), partial(datetime.now, UTC))
+    database = known_database_of(profile)
+    return Desk(database, account(), partial(datetime.now, UTC)) if database else None
 
 
 def _do(profile: Profile, which: Chosen, action: Callable[[Desk], Done]) -> Done:

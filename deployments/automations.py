@@ -119,10 +119,11 @@ def _write(
     found: Automation | None,
 ) -> None:
     automation = made(_deployed(client, profile))
-    if found:
-        client.update_automation(found.id, automation.model_copy(update={"enabled": found.enabled}))
-    else:
+    if found is None:
         client.create_automation(automation)
+        return
+    whole = automation.model_dump(mode="json", exclude={"owner_resource"}) | {"enabled": found.enabled}
+    client.update_automation(found.id, AutomationCore.model_validate(whole))  # it sends nothing that was not given
 
 
 def _parts(automation: AutomationCore) -> dict[str, Any]:

@@ -35,4 +35,4 @@ def show_failure(
     except OSError as unread:
         get_run_logger().warning("what CASA said cannot be looked for: %s", unread)
         return
-    Shown("markdown", "failure").write(text, error.what if isinstance(error, PpiError) else type(error).__name__)
+    Shown("markdown", "failure").write(text, error.why if isinstance(error, PpiError) else type(error).__name__)

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from prefect import get_run_logger
+from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
 
 from blocks.profile import Profile
@@ -31,6 +32,7 @@ from tasks.cluster.tag import own
 from tasks.errors import Failed, PpiError, Transient
 from tasks.restore.deliver import Delivered
 from tasks.restore.plan import Plan
+from tasks.sweep.model import is_key_of
 from tasks.usage import Usage, collecting
 from tasks.workspace.layout import Tree
 from tasks.workspace.provenance import Clock, Input, StageTime
@@ -61,7 +63,8 @@ class Recording:
         self._inputs: tuple[Input, ...] = ()
         self._taken_over: frozenset[str] = frozenset()
         self._remark = Remark()
-        self._record = self._catalog.begin(_execution(profile, flow, observation, self._clock.started))
+        execution = _execution(profile, flow, observation, self._clock.started)
+        self._record = self._catalog.begin(execution, by_sweep=_is_launched(execution))
 
     @property
     def started(self) -> datetime:
@@ -247,6 +250,13 @@ def _execution(profile: Profile, flow: str, observation: EntityId, started: date
         ppi_version=importlib.metadata.version("ppi"),
         started=started,
     )
+
+
+def _is_launched(execution: Execution) -> bool:
+    """Tell whether a sweep has launched the flow's run, by its key."""
+    context = FlowRunContext.get()
+    key = context.flow_run.idempotency_key if context and context.flow_run else None
+    return is_key_of(key, execution.profile, execution.flow, execution.observation)
 
 
 def _warn(text: str) -> None:

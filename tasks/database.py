@@ -14,7 +14,14 @@ from tasks.errors import Missing, PpiError, Refused, Transient
 
 __all__ = ["Location"]
 
-_CONNECT_SECONDS = 15
+_PATIENCE = {
+    "connect_timeout": "15",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+}
+"""How long libpq waits for a server that is away: a minute, and not the kernel's two hours."""
 _ABSENT = re.compile(
     r"no such (?:table|column)|(?:relation|column|schema|database) .* does not exist|ORA-00942|ORA-00904", re.I
 )
@@ -72,8 +79,8 @@ class Location:
             There is no driver for it.
         """
         url = self.url if url is None else url
-        if url.get_backend_name() == "postgresql" and "connect_timeout" not in url.query:
-            url = url.update_query_dict({"connect_timeout": str(_CONNECT_SECONDS)})
+        if url.get_backend_name() == "postgresql":
+            url = url.update_query_dict({**_PATIENCE, **url.query})
         try:
             return create_engine(url, poolclass=NullPool, **options)
         except (NoSuchModuleError, ModuleNotFoundError):

@@ -189,7 +189,7 @@ def _whether(condition: ColumnElement[bool]) -> ColumnElement[str]:
 
 def _release(name: ColumnElement[str]) -> ScalarSelect[Any]:
     """Ask for the latest release under a name: of several, an unknown date or a later one is the safe one."""
-    date = func.max(func.coalesce(col(AsaDeliveryStatus.release_date), UNKNOWN_RELEASE))
+    date = func.max(func.coalesce(col(AsaDeliveryStatus.release_date), literal(UNKNOWN_RELEASE, Moment())))
     return _looked_up(date, col(AsaDeliveryStatus.delivery_name) == name)
 
 

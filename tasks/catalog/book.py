@@ -151,7 +151,7 @@ class Book:
             How many of all may be active at once.
         """
         with self._database.writing() as connection, Session(connection) as session:
-            session.exec(select(EnvironmentRow.id).with_for_update()).one()  # what others launch is counted next
+            _lock(session, numbers)
             launched = (
                 update(RequestRow)
                 .where(col(RequestRow.id).in_(_launchable(numbers, most)))
@@ -217,6 +217,15 @@ def _order(table: type[RequestRow]) -> tuple[Any, ...]:
     return col(table.priority).desc(), col(table.turn), col(table.id)
 
 
+def _lock(session: Session, numbers: Sequence[int]) -> None:
+    """Keep others from launching, and from moving some requests; what they did before is seen next.
+
+    Requests are locked in the order of `move`.
+    """
+    mine = select(RequestRow.id).select_from(EnvironmentRow).join(RequestRow, col(RequestRow.id).in_(numbers))
+    session.exec(mine.order_by(col(RequestRow.id)).with_for_update()).all()
+
+
 def _launchable(numbers: Sequence[int], most: int) -> Any:
     """Select those that still wait, as many as there is room for."""
     waiting, active = aliased(RequestRow), aliased(RequestRow)
@@ -249,7 +258,9 @@ def _insert(session: Session) -> Any:
 def _added(session: Session, asks: Sequence[Ask], now: datetime) -> tuple[Change, ...]:
     turns = new_turns(session, [ask.project for ask in asks])
     rows = [{**ask.model_dump(), "turn": turn} for ask, turn in zip(asks, turns, strict=True)]
-    listed = rows_of(session, rows)
+    listed = rows_of(
+        session, sorted(rows, key=lambda row: str(row["observation"]))
+    )  # who asks at once waits in turn
     constant = {
         "state": literal(RequestState.WAITING, _TABLE.c.state.type),
         **{name: literal(now, Utc) for name in ("asked", "changed", "due")},
@@ -263,14 +274,19 @@ def _added(session: Session, asks: Sequence[Ask], now: datetime) -> tuple[Change
     new = _insert(session)(_TABLE).from_select(list(values), selected).on_conflict_do_nothing()
     done = session.execute(new.returning(_TABLE.c.observation, _TABLE.c.id)).all()
     of = {ask.observation: ask for ask in asks}
-    return tuple(
-        _new(of[observation], number, now) for observation, number in sorted(done, key=lambda row: row[1])
+    return tuple(_new(of[observation], number) for observation, number in sorted(done, key=lambda row: row[1]))
+
+
+def _new(ask: Ask, number: int) -> Change:
+    return Change(
+        number=number,
+        workflow=ask.workflow,
+        observation=ask.observation,
+        project=ask.project,
+        before=None,
+        state=RequestState.WAITING,
+        reason=ask.reason,
     )
-
-
-def _new(ask: Ask, number: int, now: datetime) -> Change:
-    row = RequestRow(id=number, **ask.model_dump(), asked=now, changed=now, due=now)
-    return change_of(row, None, RequestState.WAITING, ask.reason)
 
 
 def _reinstated(

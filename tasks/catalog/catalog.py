@@ -108,10 +108,20 @@ class Catalog:
         self._database, self._announces, self._tell = database, announces, tell
         prepare(database, profile, upgrade=upgrade)
 
-    def begin(self, execution: Execution) -> Record:
+    def begin(self, execution: Execution, *, by_sweep: bool = False) -> Record:
         """Write down that an execution has begun; what a kill left running on its observation is settled.
 
         Its request is running from now on.
+
+        Parameters
+        ----------
+        by_sweep
+            Whether a sweep launched it, and no person started it.
+
+        Raises
+        ------
+        Refused
+            A sweep launched it for a request that was cancelled since then; nothing is written.
         """
         running = col(ExecutionRow.state) == State.RUNNING
         same = col(ExecutionRow.observation) == execution.observation
@@ -120,7 +130,7 @@ class Catalog:
                 _kill(session, killed, requests, Remark(), execution.started)
             begun = _added(session, execution)
             record = Record(id=begun.id or 0, **execution.model_dump())
-            requests.begun(begun)
+            requests.begun(begun, by_sweep=by_sweep)
             return record
 
     def interrupt(self, number: int, *, cancelled: bool = False) -> None:

@@ -22,6 +22,7 @@ from tasks.errors import Missing, Refused
 __all__ = ["Database"]
 
 _BUSY_SECONDS = 30
+"""So long one waits for another's transaction; whoever holds it open has died, or forgotten it."""
 _WRITES = "ppi_writes"
 _MIGRATION_LOCK = 7065747
 """The number of PostgreSQL's advisory lock; it only has to be the same in every PPI."""
@@ -52,6 +53,8 @@ class Database:
         if self.location.file:
             event.listen(self._engine, "connect", _leave_transactions_to_us)
             event.listen(self._engine, "begin", _begin)
+        else:
+            event.listen(self._engine, "connect", _wait_no_longer)
 
     @property
     def exists(self) -> bool:
@@ -91,6 +94,7 @@ class Database:
                 self._make_file()
             connection = stack.enter_context(self.writing())
             if not file:
+                connection.execute(text("SET LOCAL lock_timeout = 0"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
             yield connection
 
@@ -126,6 +130,13 @@ class Database:
 def _leave_transactions_to_us(connection: Any, _record: object) -> None:
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _wait_no_longer(connection: Any, _record: object) -> None:
+    """Let a server wait no longer for others' locks than SQLite does."""
+    connection.autocommit = True
+    connection.execute(f"SET lock_timeout = '{int(1000 * _BUSY_SECONDS)}ms'")
+    connection.autocommit = False
 
 
 def _begin(connection: Connection) -> None:

@@ -21,6 +21,7 @@ from tasks.catalog.request_states import RequestState
 from tasks.catalog.states import State
 from tasks.catalog.tables import ExecutionRow, RequestRow
 from tasks.catalog.turns import served
+from tasks.errors import Refused
 
 __all__ = ["STAGES", "STATUS", "Following", "Remark"]
 
@@ -77,17 +78,26 @@ class Following:
         self._session, self._announces = session, announces
         self.changes: list[Change] = []
 
-    def begun(self, execution: ExecutionRow) -> None:
+    def begun(self, execution: ExecutionRow, *, by_sweep: bool) -> None:
         """Let a run that begins have its request, whatever state that is in; one that nobody asked for is made.
 
-        A request whose launched run was cancelled before it began stays cancelled.
+        Parameters
+        ----------
+        by_sweep
+            Whether a sweep launched it, and no person started it.
+
+        Raises
+        ------
+        Refused
+            A sweep launched it for a request that was cancelled since then.
         """
         request = self._request(execution) or self._made(execution)
         if request is None:
             return
-        own = request.processing_id == execution.flow_run
-        if request.state is RequestState.CANCELLED and own and execution.flow_run:
-            return
+        if by_sweep and request.state is RequestState.CANCELLED:
+            why = f"it is cancelled: {request.reason}" if request.reason else "it is cancelled"
+            todo = f"to do it after all: ppi queue retry {execution.observation}"
+            raise Refused(f"the request for {execution.observation}", why, todo)
         launched = request.state is RequestState.LAUNCHED
         known = {"processing_id": execution.flow_run, "stage": None, "told": None}
         reason = None if launched else f"run by {execution.account or _NOBODY}"

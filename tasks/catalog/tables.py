@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -91,7 +91,7 @@ class RequestRow(_Table, Request, table=True):
     __table_args__ = (
         UniqueConstraint("workflow", "observation"),
         CheckConstraint("state IN ({})".format(", ".join(f"'{state}'" for state in RequestState)), name="state"),
-        Index("ix_request_order", "state", "priority", "turn"),
+        Index("ix_request_order", "state", text("priority DESC"), "turn", "id"),
         Index("ix_request_turn", "state", "turn"),
         Index("ix_request_project", "project", "state", "turn"),
     )

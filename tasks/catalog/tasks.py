@@ -14,7 +14,7 @@ from tasks.errors import PpiError
 from tasks.usage import Work
 from tasks.workspace.layout import Area
 
-__all__ = ["catalog_of", "database_of", "sizes_of"]
+__all__ = ["catalog_of", "database_of", "known_database_of", "sizes_of"]
 
 _FILE = "catalog.db"
 _log = logging.getLogger("ppi.catalog")
@@ -51,6 +51,17 @@ def catalog_of(profile: Profile, *, upgrade: bool = False, tell: Tell | None = N
         Area(profile.processing.root_directory).make()
     announces = profile.broker.url is not None
     return Catalog(database_of(profile), profile.name, upgrade=upgrade, announces=announces, tell=tell)
+
+
+def known_database_of(profile: Profile) -> Database | None:
+    """Return the database of a profile's catalog, up to date; None where none was made yet.
+
+    It raises as `catalog_of` does.
+    """
+    if not database_of(profile).exists:
+        return None
+    catalog_of(profile)
+    return database_of(profile)
 
 
 def sizes_of(profile: Profile, works: Iterable[Work]) -> Sizes:

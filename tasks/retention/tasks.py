@@ -12,7 +12,7 @@ from tasks import disk
 from tasks._task import task
 from tasks.catalog.needs import Needs, needs
 from tasks.catalog.outbox import Outbox
-from tasks.catalog.tasks import catalog_of, database_of
+from tasks.catalog.tasks import known_database_of
 from tasks.cluster.tasks import log_directory
 from tasks.ngas.tasks import shared_store
 from tasks.report.units import bytes_of
@@ -90,17 +90,14 @@ def _terms(profile: Profile) -> Terms:
 
 def _needs(profile: Profile, observations: Collection[str]) -> Needs:
     """Ask the profile's catalog; one that was not made yet needs nothing."""
-    if not database_of(profile).exists:
-        return Needs()
-    catalog_of(profile)  # brings a file up to date, and refuses another environment's
-    return needs(database_of(profile), observations)
+    database = known_database_of(profile)
+    return needs(database, observations) if database else Needs()
 
 
 def _messages(profile: Profile, now: datetime) -> Iterable[Finding]:
-    if not database_of(profile).exists:
+    if not (database := known_database_of(profile)):
         return ()
-    catalog_of(profile)
-    return shared.of_messages(Outbox(database_of(profile)), timedelta(days=profile.retention.messages_days), now)
+    return shared.of_messages(Outbox(database), timedelta(days=profile.retention.messages_days), now)
 
 
 def _runs(profile: Profile, ask: Callable[[], frozenset[str]], now: datetime) -> Iterable[Finding]:

@@ -13,7 +13,7 @@ from typing import Final
 from tasks.alma.access import Decision, decide
 from tasks.alma.archive import MetadataArchive
 from tasks.catalog.book import Book, Filed
-from tasks.errors import PpiError
+from tasks.errors import Missing, PpiError
 from tasks.sweep.model import Launched, Launcher, Terms, key_of, put_back
 
 __all__ = ["launch", "start"]
@@ -59,7 +59,7 @@ def launch(
 def start(
     book: Book, launcher: Launcher, requests: Sequence[Filed], terms: Terms, now: datetime, done: Launched
 ) -> None:
-    """Make the runs of requests that are launched; if the server does not answer, the next sweep makes them.
+    """Make the runs of requests that are launched; if the server or the deployment is away, the next sweep does.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def start(
             noted[request.id] = done.runs[request.observation] = launcher.launch(request, key_of(request, terms))
         except PpiError as error:
             done.failures.append(f"{request.observation} could not be launched: {error}")
-            if error.retry_helps:
+            if error.retry_helps or isinstance(error, Missing):  # it is nothing about this request
                 break
             done.changes += put_back(book, request, str(error), now)
     book.note_runs(noted)

@@ -12,7 +12,7 @@ from tasks.catalog.book import Book, Filed
 from tasks.catalog.request import ANNOUNCEMENT, SWEEP, TRIES, Change
 from tasks.catalog.request_states import RequestState
 
-__all__ = ["Launched", "Launcher", "RunEnd", "Terms", "key_of", "put_back"]
+__all__ = ["Launched", "Launcher", "RunEnd", "Terms", "is_key_of", "key_of", "put_back"]
 
 _FIRST_PAUSE: Final = timedelta(minutes=5)
 
@@ -95,6 +95,11 @@ def key_of(request: Filed, terms: Terms) -> str:
     """
     asked = f"{request.asked:%Y%m%dT%H%M%S.%f}"
     return "/".join((terms.profile, request.workflow, request.observation, asked, str(request.launches)))
+
+
+def is_key_of(key: str | None, profile: str, workflow: str, observation: str) -> bool:
+    """Tell whether a run's key is that of a launch."""
+    return bool(key and key.startswith(f"{profile}/{workflow}/{observation}/"))
 
 
 def put_back(book: Book, request: Filed, why: str, now: datetime) -> tuple[Change, ...]:

@@ -21,6 +21,8 @@ MOUS = "MOUS_uid___A001_X1284_X265f"
 REPORT = f"/2017.1.00886.L/{MOUS}/qa/report.html"
 CREW = "process-4f2a"
 LOG = f"/jobs/{CREW}/w-1.err"
+WORKING = "2017.1.00886.L_2026_11_21/SOUS_a/GOUS_b/MOUS_c/working"
+CASA_LOGS = tuple(f"{WORKING}/{name}" for name in ("casa.log", "attempts/x.1/stderr.txt", "uid___A/casa-1.log"))
 SECRET = b"not for browsers"
 
 
@@ -44,6 +46,14 @@ def deliveries(tmp_path: Path) -> Path:
     (crew / "w-1.err").write_text("Traceback <script>\n")
     for hidden in ("crew.json", ".w-1.err", "tls/key.pem", "tls/w.log", "../w.log", "../../w.log"):
         (crew / hidden).write_bytes(SECRET)
+    for name in CASA_LOGS:
+        path = tmp_path / "area" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("SEVERE <script>\n")
+    for hidden in ("x.ms", ".casa.log", "attempts/x.1/ppr.log", "attempts/x.1/deep/casa.log", "../casa.log"):
+        path = tmp_path / "area" / WORKING / hidden
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(SECRET)
     return tmp_path / "area" / "delivered"
 
 
@@ -90,6 +100,22 @@ def test_a_log_of_a_job_is_shown_as_the_text_that_it_is(deliveries: Path) -> Non
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+@pytest.mark.parametrize("log", CASA_LOGS)
+def test_what_casa_said_in_an_attempt_is_shown_and_nothing_else_of_it(deliveries: Path, log: str) -> None:
+    answer = client(deliveries).get(f"/attempts/{log}")
+    assert (answer.status_code, answer.text) == (200, "SEVERE <script>\n")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    (deliveries.parent / log).unlink()
+    (deliveries.parent / log).symlink_to(deliveries.parent / WORKING / "x.ms")
+    assert client(deliveries).get(f"/attempts/{log}").status_code == 404
+    others = ("x.ms", ".casa.log", "attempts/x.1/ppr.log", "attempts/x.1/deep/casa.log", "../casa.log")
+    paths = [f"{WORKING}/{each}" for each in others] + ["../catalog.db", "jobs/w.log", f"../area/{CASA_LOGS[1]}"]
+    for path in [*paths, *(each.replace("/", "%2F").replace("..", "%2E%2E") for each in paths)]:
+        told = client(deliveries).get(f"/attempts/{path}")
+        assert (told.status_code, SECRET in told.content) == (404, False)
+    assert client(deliveries, login="ppi:word").get(f"/attempts/{CASA_LOGS[0]}").status_code == 401
 
 
 def test_of_a_long_log_the_end_is_shown(deliveries: Path, monkeypatch: pytest.MonkeyPatch) -> None:

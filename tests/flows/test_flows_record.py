@@ -7,7 +7,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,9 +30,10 @@ from tasks.catalog.outbox import Outbox
 from tasks.catalog.request import SWEEP, Ask, Change
 from tasks.catalog.request_states import RequestState
 from tasks.catalog.states import State
-from tasks.catalog.tasks import catalog_of, database_of, sizes_of
+from tasks.catalog.tasks import catalog_of, database_of, known_database_of, sizes_of
 from tasks.cluster.tag import Owner
 from tasks.errors import Exhausted, Failed, Missing, Refused, Transient
+from tasks.sweep.model import Terms, key_of
 from tasks.usage import Usage, Work, report
 from tasks.workspace.layout import Tree
 
@@ -217,6 +218,27 @@ def test_a_catalog_that_is_away_in_the_middle_is_caught_up_with(profile: Profile
     assert (found.state, [stage.name for stage in found.stages]) == (State.FAILED, ["plan"])
 
 
+@pytest.mark.parametrize(("profiles_key", "begins"), [("site-test", False), ("site-prod", True), (None, True)])
+def test_a_run_that_a_sweep_launched_does_not_begin_what_is_cancelled(
+    profile: Profile, monkeypatch: pytest.MonkeyPatch, profiles_key: str | None, begins: bool
+) -> None:
+    catalog_of(profile)
+    book, ask = Book(database_of(profile)), Ask(workflow="restore-ous", observation=str(MOUS), origin=SWEEP)
+    book.record([ask], NOON)
+    (request,) = book.candidates("restore-ous", 1, NOON)
+    book.launch([request.id], 1, NOON)
+    (launched,) = book.active()
+    book.settle(launched, RequestState.CANCELLED, NOON, "cancelled by operator")
+    terms = Terms(profiles_key or "", "restore-ous", (), 1, None, 1)
+    key = key_of(launched, terms) if profiles_key else None
+    context = SimpleNamespace(flow_run=SimpleNamespace(idempotency_key=key))
+    monkeypatch.setattr(flows._record, "FlowRunContext", SimpleNamespace(get=lambda: context))
+    told = nullcontext() if begins else pytest.raises(Refused, match="cancelled by operator")
+    with told, recorded(profile, "restore-ous", MOUS):
+        pass
+    assert len(written(profile)) == begins
+
+
 def test_a_catalog_that_stays_away_hides_no_failure(
     profile: Profile, hurried: None, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -264,6 +286,17 @@ def test_the_catalog_is_a_file_in_the_area_unless_the_profile_names_another(tmp_
     assert location.where == "host:5432/name"
     assert location.url.password == "secret"
     assert list(tmp_path.iterdir()) == [], "asking touches nothing"
+
+
+def test_a_catalog_is_asked_where_there_is_one_and_then_is_our_own(profile: Profile) -> None:
+    assert known_database_of(profile) is None
+    assert not profile.processing.root_directory.exists(), "nothing is made by asking"
+    catalog_of(profile)
+    database = known_database_of(profile)
+    assert database
+    assert Outbox(database).backlog() == 0
+    with pytest.raises(Refused, match="it belongs to profile site-test"):
+        known_database_of(profile.model_copy(update={"name": "site-prod"}))
 
 
 def test_an_unknown_account_does_not_stop_a_run(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:

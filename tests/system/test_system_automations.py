@@ -18,13 +18,17 @@ import pytest
 from environments import MOUS, Environment
 from ports import free_port
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from serving import Runs
 
 from blocks.profile import Metadata, Ngas, Prefect, Processing, Profile
 from flows._events import announce, tell
+from flows._launch import PrefectLauncher
+from tasks.catalog.book import Filed
 from tasks.catalog.request import Change
 from tasks.catalog.request_states import RequestState
+from tasks.errors import Missing, Transient
+from tasks.sweep import RunEnd
 
 PATIENCE = 180.0
 WITHIN_SECONDS = 12
@@ -160,6 +164,46 @@ def test_people_are_told_of_a_run_that_failed_with_its_reason_and_a_link(
     assert f"/runs/flow-run/{run}" in said["body"]
     checked = environment.ppi("profile", "check", "--json")
     assert UNTOLD in checked.stdout
+
+
+@pytest.fixture
+def launcher(prefect_api: str) -> Iterator[PrefectLauncher]:
+    with temporary_settings({PREFECT_API_URL: prefect_api}):
+        yield PrefectLauncher(profile_of("told-test", prefect_api))
+
+
+def test_a_request_is_launched_once_however_often_that_is_tried(
+    environment: Environment, prefect_api: str, launcher: PrefectLauncher
+) -> None:
+    runs = Runs(prefect_api)
+    first, again, other = (launcher.launch(asked("restore-ous"), key) for key in ("a/1", "a/1", "a/2"))
+    assert first == again != other
+    record = runs.ask("GET", f"flow_runs/{first}")
+    assert (record["name"], record["work_queue_name"]) == ("restore X1284_X265f", "default")
+    assert record["parameters"] == {"mous": MOUS, "profile": "told-test"}
+    stranger = str(uuid4())
+    assert launcher.ends([first, other, stranger]) == {stranger: RunEnd.UNKNOWN}
+    for run, end in ((first, "CANCELLED"), (other, "COMPLETED")):
+        runs.ask("POST", f"flow_runs/{run}/set_state", state={"type": end}, force=True)
+    assert launcher.ends([first, other]) == {first: RunEnd.CANCELLED, other: RunEnd.COMPLETED}
+    assert launcher.ends([]) == {}
+
+
+def test_why_nothing_is_launched_is_said(environment: Environment, launcher: PrefectLauncher) -> None:
+    with pytest.raises(Missing, match=r"deployment calibrate/told-test.*Next: ppi deploy told-test"):
+        launcher.launch(asked("calibrate"), "a/3")
+    away = f"http://127.0.0.1:{free_port()}/api"
+    with (
+        temporary_settings({PREFECT_API_URL: away, PREFECT_CLIENT_MAX_RETRIES: 0}),
+        pytest.raises(Transient, match="it does not answer"),
+    ):
+        launcher.ends([str(uuid4())])
+
+
+def asked(workflow: str) -> Filed:
+    now = datetime.now(UTC)
+    when = {"asked": now, "changed": now, "due": now}
+    return Filed(id=1, workflow=workflow, observation=MOUS, origin="sweep", **when)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -263,3 +264,44 @@ def test_requests_are_listed_and_moved_in_each_database(place: Place) -> None:
     desk.prioritise(Chosen(observations=frozenset({"o4"})), 3)
     assert [request.observation for request in desk.look_up(Chosen(), 2)] == ["o4", "o0"]
     assert desk.counts() == {RequestState.WAITING: 5}
+
+
+def test_what_a_person_holds_while_it_is_launched_is_not_launched(cluster: Cluster) -> None:
+    """Who launches waits for the person, and then looks again."""
+    cluster.execute("CREATE DATABASE held")
+    database, now = Database(cluster.owner_url("held")), datetime.now(UTC)
+    Catalog(database, "site-test")
+    book = Book(database)
+    book.record([Ask(workflow="f", observation=f"o{number}", origin=SWEEP) for number in range(3)], now)
+    first, *others = [request.id for request in book.candidates("f", 3, now)]
+    with ThreadPoolExecutor(1) as threads:
+        with database.writing() as connection:
+            connection.execute(text("UPDATE request SET state = 'held' WHERE id = :id"), {"id": first})
+            launching = threads.submit(book.launch, [first, *others], 3, now)
+            _wait_for_a_waiter(database)
+        assert [change.number for change in launching.result(120)] == others
+    assert [request.id for request in book.active()] == others
+
+
+def _wait_for_a_waiter(database: Database) -> None:
+    ends = time.monotonic() + 120
+    while time.monotonic() < ends:
+        with database.reading() as connection:
+            if connection.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar():
+                return
+        time.sleep(0.02)
+    raise TimeoutError("nobody waits")
+
+
+def test_what_somebody_keeps_locked_is_not_waited_for_for_ever(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Catalog(place.database, "site-test")
+    Book(place.database).record([Ask(workflow="f", observation="o", origin=SWEEP)], datetime.now(UTC))
+    monkeypatch.setattr("tasks.catalog.connection._BUSY_SECONDS", 0.05)
+    desk = Desk(place.database, "operator", partial(datetime.now, UTC))
+    with place.database.writing() as connection:
+        connection.execute(text("UPDATE request SET priority = 1"))
+        with pytest.raises(Transient, match="lock"):
+            desk.hold(Chosen(observations=frozenset({"o"})))
+    assert len(desk.hold(Chosen(observations=frozenset({"o"}))).done) == 1

@@ -34,13 +34,14 @@ from tasks.catalog.outbox import Outbox
 from tasks.catalog.request_states import RequestState
 from tasks.catalog.tasks import database_of
 from tasks.messages.broker import connected, prepare
+from tasks.messages.standing import standing
 from tasks.messages.tasks import broker_of, queues_of
 from tasks.sweep import Terms
 
 OBSERVATIONS, PROJECTS = 500, 25
-DAY, LONGEST = 300, 540
+DAY, LONGEST = 240, 480
 """Minutes of a working day, and by when at the latest all must have come to its end."""
-MOST_RUNS = 8
+MOST_RUNS = 12
 PATIENCE_SECONDS = 240.0
 FATES = {"good": 80.0, "crashed": 6.0, "passing": 6.0, "silent": 3.0, "lost": 3.0}
 PROFILES = ("site-test", "site-dev")
@@ -135,18 +136,18 @@ class Day:
         one, other = self.sites
         return {
             30: (lambda: self._hold(Desk.hold),),
-            60: (one.listening.end,),
-            75: (one.listening.start,),
-            100: (lambda: setattr(other.runs, "is_away", True),),
-            112: (lambda: setattr(other.runs, "is_away", False),),
-            140: (self._stop_broker,),
-            150: (self._start_broker,),
-            180: (other.listening.end, self._stop_broker),
-            190: (self._start_broker, other.listening.start),
-            220: (lambda: self._hold(Desk.release),),
-            250: (self._cut_connections,),
-            300: (lambda: self._die(one),),
-            330: (lambda: self._die(other),),
+            45: (one.listening.end,),
+            55: (one.listening.start,),
+            70: (lambda: setattr(other.runs, "is_away", True),),
+            80: (lambda: setattr(other.runs, "is_away", False),),
+            100: (self._stop_broker,),
+            108: (self._start_broker,),
+            125: (other.listening.end, self._stop_broker),
+            133: (self._start_broker, other.listening.start),
+            150: (lambda: self._hold(Desk.release),),
+            165: (self._cut_connections,),
+            180: (lambda: self._die(one),),
+            200: (lambda: self._die(other),),
         }
 
     def _hold(self, act: Callable[[Desk, Chosen], object]) -> None:
@@ -256,9 +257,12 @@ def is_over(site: Site) -> bool:
 def test_a_day_in_the_life(day: Day) -> None:
     for minute in range(DAY):
         day.pass_minute(minute)
+    announced = {each.mous for each in day.sky.observations if each.announced}
+    for site in day.sites:
+        until(lambda site=site: announced <= set(site.requests()), "all that was announced is asked for")
     for minute in range(DAY, LONGEST):
         day.pass_minute(minute)
-        if minute % 20 == 0 and all(map(is_over, day.sites)):
+        if minute % 5 == 0 and all(map(is_over, day.sites)):
             break
     for site in day.sites:
         balance(day, site, minute)
@@ -285,3 +289,6 @@ def balance(day: Day, site: Site, last: int) -> None:
         body["observation"] for body in asyncio.run(heard(site.profile)).values() if body["state"] == "complete"
     )
     assert completed == succeeded
+    put_aside = asyncio.run(standing(broker_of(site.profile), queues_of(site.profile), 100)).dead_letters
+    assert len(put_aside) >= len(range(7, DAY, 40))
+    assert all("JSON" in letter.reason for letter in put_aside)

@@ -30,7 +30,7 @@ from blocks.profile import Profile
 from deployments.local.rabbitmq import LocalBroker
 from deployments.local.rabbitmq import running as broker_running
 from tasks.catalog import outbox
-from tasks.catalog.book import Book
+from tasks.catalog.book import Book, Filed
 from tasks.catalog.outbox import Outbox
 from tasks.catalog.tasks import catalog_of, database_of
 from tasks.errors import PpiError
@@ -82,6 +82,7 @@ class Scene:
     broker: LocalBroker
     listening: Listening
     written: list[str] = field(default_factory=list)
+    told: datetime | None = None
 
     @property
     def address(self) -> Broker:
@@ -101,16 +102,26 @@ class Scene:
                 pytest.fail(f"{len(self.asked_for())} asked for, {self.standing().depths}, {self.dead()}, {log}")
             time.sleep(0.1)
 
+    def requests(self) -> tuple[Filed, ...]:
+        return Book(database_of(self.profile)).candidates(WORKFLOW, 10 * MESSAGES, datetime.now(UTC))
+
     def asked_for(self) -> Counter[str]:
-        candidates = Book(database_of(self.profile)).candidates(WORKFLOW, 10 * MESSAGES, datetime.now(UTC))
-        return Counter(each.observation for each in candidates)
+        return Counter(each.observation for each in self.requests())
+
+    def stage(self) -> tuple[str | None, datetime | None]:
+        (first,) = (each for each in self.requests() if each.observation == uid(0))
+        return first.stage, first.told
 
     def say(self, count: int) -> None:
-        """Write to the outbox, as runs do."""
+        """Write to the outbox, as runs do; the last tells how far the first observation is."""
+        now = datetime.now(UTC)
+        self.told = now
+        status = {"workflow": WORKFLOW, "observation": uid(0), "state": "running", "time": now.isoformat()}
         with database_of(self.profile).writing() as connection, Session(connection) as session:
             for _ in range(count):
                 self.written.append(str(len(self.written)))
-                outbox.write(session, ARCHIVED, {"text": self.written[-1]}, datetime.now(UTC))
+                outbox.write(session, ARCHIVED, {"text": self.written[-1]}, now)
+            outbox.write(session, f"workflow-status.{WORKFLOW}", {**status, "stage": self.written[-1]}, now)
             session.flush()
 
     async def publish(self, bodies: Sequence[bytes]) -> None:
@@ -179,12 +190,14 @@ def troubled(scene: Scene, trouble: str) -> Iterator[None]:
         scene.listening.start()
 
 
+def announcement(number: int) -> bytes:
+    return json.dumps({"mous": uid(number), "project": f"2026.1.{number % 7:05}.S"}).encode()
+
+
 def traffic(chance: random.Random) -> list[bytes]:
     """Return announcements of all observations, some more than once, in any order, and malformed messages."""
     numbers = [*range(OBSERVATIONS), *chance.choices(range(OBSERVATIONS), k=MESSAGES - OBSERVATIONS - MALFORMED)]
-    bodies = [
-        json.dumps({"mous": uid(number), "project": f"2026.1.{number % 7:05}.S"}).encode() for number in numbers
-    ]
+    bodies = [announcement(number) for number in numbers]
     bodies += [f"malformed {number}".encode() for number in range(MALFORMED)]
     chance.shuffle(bodies)
     return bodies
@@ -195,6 +208,8 @@ def test_a_thousand_messages_lead_to_one_request_each_whatever_is_killed(scene: 
     bodies = traffic(chance)
     asyncio.run(scene.make_ready())
     scene.listening.start()
+    publish(scene, [announcement(0)])
+    scene.until(lambda: set(scene.asked_for()) == {uid(0)})
     share = len(bodies) // len(ROUNDS) + 1
     for round_, trouble in enumerate(ROUNDS):
         mine = bodies[round_ * share : (round_ + 1) * share]
@@ -207,6 +222,7 @@ def test_a_thousand_messages_lead_to_one_request_each_whatever_is_killed(scene: 
     scene.until(lambda: set(scene.asked_for()) == everything)
     scene.until(lambda: len(scene.dead()) == MALFORMED)
     scene.until(lambda: Outbox(database_of(scene.profile)).backlog() == 0)
+    scene.until(lambda: scene.stage() == (scene.written[-1], scene.told))
     assert set(scene.asked_for().values()) == {1}
     assert {letter.reason for letter in scene.standing().dead_letters} == {
         "it cannot be understood: Invalid JSON: expected value at line 1 column 1"

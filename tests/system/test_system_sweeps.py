@@ -47,6 +47,7 @@ def cluster(observatory: Observatory) -> Iterator[Cluster]:
     with running() as cluster:
         for name in ("observatory", "many"):
             cluster.execute(f"CREATE DATABASE {name}")
+            cluster.execute(f"ALTER DATABASE {name} SET timezone = 'America/Denver'")
         _copy(observatory.database_url, cluster.owner_url("observatory"))
         _fill(cluster.owner_url("many"))
         yield cluster

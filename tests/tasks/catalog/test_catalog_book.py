@@ -144,6 +144,12 @@ def test_what_is_recorded_by_several_at_once_is_there_once(book: Book) -> None:
     assert len(book.candidates(FLOW, 100, NOON)) == 50
 
 
+def test_those_of_equal_turns_are_written_down_in_one_order(book: Book) -> None:
+    """Two who ask for the same at once, in whatever order, would otherwise wait for each other."""
+    book.record([ask(name, project=name) for name in "cab"], NOON)
+    assert [request.observation for request in book.candidates(FLOW, 3, NOON)] == ["a", "b", "c"]
+
+
 def test_one_that_is_launched_again_has_another_run(book: Book) -> None:
     book.record([ask("a")], NOON)
     launched(book)

@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.catalog.book import Book, Filed
-from tasks.catalog.catalog import KILLED, Catalog
+from tasks.catalog.catalog import KILLED, Catalog, Wanted
 from tasks.catalog.connection import Database
 from tasks.catalog.desk import Chosen, Desk
 from tasks.catalog.following import Following, Remark
@@ -73,10 +74,12 @@ class Place:
         if run:
             self.book.note_runs({number: run})
 
-    def begun(self, run: str | None = RUN, observation: str = ONE, minutes: float = 0) -> Record:
+    def begun(
+        self, run: str | None = RUN, observation: str = ONE, minutes: float = 0, by_sweep: bool = False
+    ) -> Record:
         started = NOON + timedelta(minutes=minutes)
         known = {"flow": FLOW, "profile": "site-test", "observation": observation, "account": PERSON}
-        return self.catalog.begin(Execution(started=started, flow_run=run, **known))
+        return self.catalog.begin(Execution(started=started, flow_run=run, **known), by_sweep=by_sweep)
 
     def messages(self) -> list[dict[str, Any]]:
         return [json.loads(message.body) for message in Outbox(self.database).unsent()]
@@ -193,13 +196,19 @@ def test_what_a_person_has_cancelled_stays_so_unless_it_was_done(place: Place) -
         assert place.request().state is (_R.SUCCEEDED if end is State.SUCCEEDED else _R.CANCELLED)
 
 
-def test_a_run_that_was_cancelled_before_it_began_does_not_have_its_request_back(place: Place) -> None:
-    place.launched(run=RUN)
+@pytest.mark.parametrize("noted", [None, RUN])
+def test_what_is_cancelled_before_its_run_is_known_or_has_begun_is_not_done(
+    place: Place, noted: str | None
+) -> None:
+    place.launched(run=noted)
     place.desk.cancel(Chosen(project=PROJECT))
-    record = place.begun(RUN)
+    place.book.note_runs({place.request().id: RUN})
+    with pytest.raises(Refused, match=r"cancelled by operator\. Next: .* ppi queue retry"):
+        place.begun(RUN, by_sweep=True)
     assert place.request().state is _R.CANCELLED
-    place.catalog.write(ended(record, State.INTERRUPTED))
-    assert place.request().state is _R.CANCELLED
+    assert place.catalog.look_up(Wanted(), lambda _: True) == ()
+    place.begun(LATER_RUN)
+    assert place.request().state is _R.RUNNING, "a person says again"
 
 
 def test_only_the_run_that_holds_the_request_moves_it(place: Place) -> None:
@@ -360,7 +369,7 @@ class _History:
             "ask": self._ask,
             "launch": self._launch,
             "begin": lambda: self._begin(f"{minute:036}"),
-            "begin late": lambda: self._begin(RUN),
+            "begin late": lambda: self._begin(RUN, by_sweep=True),
             "kill": lambda: setattr(self, "record", None),
             "interrupt": lambda: self.record and self.place.catalog.interrupt(self.record.id),
         }
@@ -380,9 +389,10 @@ class _History:
         numbers = [request.id for request in self.place.desk.look_up(Chosen())]
         self.place.told.extend(self.place.book.launch(numbers, 1, NOON))
 
-    def _begin(self, run: str) -> None:
+    def _begin(self, run: str, by_sweep: bool = False) -> None:
         if self.record is None:
-            self.record = self.place.begun(run, minutes=self.minute)
+            with suppress(Refused):
+                self.record = self.place.begun(run, minutes=self.minute, by_sweep=by_sweep)
 
     def _end(self, state: State) -> None:
         record, self.record = self.record, None

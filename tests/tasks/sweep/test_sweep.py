@@ -12,7 +12,7 @@ from tasks.alma.access import Standing
 from tasks.catalog.request import ANNOUNCEMENT, TRIES, Ask
 from tasks.catalog.request_states import RequestState
 from tasks.catalog.states import State
-from tasks.errors import Missing, Transient
+from tasks.errors import Missing, Refused, Transient
 from tasks.sweep import RunEnd, backfill, look, sweep
 
 MakeWorld = Callable[..., World]
@@ -244,11 +244,15 @@ def test_what_is_worked_on_is_left_alone(world: World) -> None:
     assert (swept.settled, world.requests()[mous(0)]) == ([], RequestState.LAUNCHED)
 
 
-def test_a_server_that_does_not_answer_is_asked_again_with_the_same_key(world: World) -> None:
+@pytest.mark.parametrize("away", [Transient("the Prefect server", "away"), Missing("the deployment", "none")])
+def test_without_a_server_or_a_deployment_it_is_asked_again_with_the_same_key(
+    world: World, away: Exception
+) -> None:
     world.put(0, 1)
-    world.runs.refusal = Transient("the Prefect server", "it does not answer")
-    swept = world.sweep()
-    assert (swept.runs, len(swept.failures)) == ({}, 1)
+    world.runs.refusal = away
+    for _ in range(TRIES + 1):
+        swept = world.sweep()
+        assert (swept.runs, len(swept.failures)) == ({}, 1), "no request is the worse for it"
     assert set(world.requests().values()) == {RequestState.LAUNCHED}
     world.runs.refusal = None
     assert set(world.sweep().runs) == {mous(0), mous(1)}
@@ -257,7 +261,7 @@ def test_a_server_that_does_not_answer_is_asked_again_with_the_same_key(world: W
 
 def test_what_cannot_be_launched_waits_and_then_fails(world: World) -> None:
     world.put(0)
-    world.runs.refusal = Missing("deployment restore-ous/site-test", "the Prefect server has none of this name")
+    world.runs.refusal = Refused("its name", "the Prefect server does not take it")
     for _ in range(TRIES):
         assert len(world.sweep().failures) == 1
         assert world.sweep().failures == [], "it waits for a while"

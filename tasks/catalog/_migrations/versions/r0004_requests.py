@@ -58,7 +58,7 @@ def _requests() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_request"),
         sa.UniqueConstraint("workflow", "observation", name="uq_request_workflow"),
     )
-    op.create_index("ix_request_order", "request", ["state", "priority", "turn"])
+    op.create_index("ix_request_order", "request", ["state", sa.text("priority DESC"), "turn", "id"])
     op.create_index("ix_request_turn", "request", ["state", "turn"])
     op.create_index("ix_request_project", "request", ["project", "state", "turn"])
 
