@@ -29,7 +29,7 @@ bench: $(READY)
 # Newer versions of everything, within what is known to install together (constraints.txt).
 lock:
 	uv pip compile pyproject.toml --extra dev --constraint constraints.txt --python-version 3.11 --python-platform x86_64-manylinux_2_36 \
-	  --generate-hashes --no-strip-extras --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+	  --generate-hashes --strip-extras --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
 	  --output-file requirements.lock
 
 clean:

@@ -21,7 +21,7 @@ __all__ = ["CHECKOUT", "LOCKS", "create", "fill", "run"]
 CHECKOUT = Path(__file__).absolute().parents[1]
 """Where this PPI lies: with its locks and sources, unless it is itself an installed one."""
 LOCKS = (CHECKOUT / "requirements.lock", CHECKOUT / "casadata.lock")
-"""What is installed beside PPI, by version and hash."""
+"""What is installed beside PPI, by version and hash: each is whole, so that nothing is looked for besides."""
 
 _PYTHON = (3, 11)
 _LINES_OF_A_FAILURE = 5
@@ -67,7 +67,7 @@ def fill(directory: Path, *package: str, tell: Callable[[str], None]) -> None:
     shared.mkdir(parents=True, exist_ok=True)
     dependencies, data = map(str, LOCKS)
     tell("the locked dependencies")
-    _pip(python, "install", "--require-hashes", "--requirement", dependencies)
+    _pip(python, "install", "--no-deps", "--require-hashes", "--requirement", dependencies)
     tell("PPI")
     _pip(python, "install", "--no-deps", "--no-build-isolation", *package)
     tell("CASA's measures tables")
