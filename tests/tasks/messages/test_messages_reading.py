@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -87,7 +87,7 @@ def test_a_status_says_how_far_a_run_is() -> None:
         {"stage": "x" * 65},
         {"time": "yesterday"},
         {"time": "2026-01-01T00:00:00"},
-        {"time": (NOW + timedelta(days=400)).isoformat()},
+        {"time": "2999-01-01T00:00:00+00:00"},
         {"time": 1e300},
     ],
     ids=str,
