@@ -43,9 +43,11 @@ def keep(page: Page, name: str) -> Path:
     return path
 
 
-def open_deployment(page: Page, ui: str, name: str) -> None:
+def open_deployment(page: Page, ui: str, name: str, flow: str = "restore-ous") -> None:
+    """Go to the deployment of a flow: all of an environment have its name."""
     page.goto(f"{ui}/deployments")
-    page.get_by_role("link", name=name, exact=True).first.click()
+    of_flow = page.get_by_role("row").filter(has=page.get_by_role("link", name=flow, exact=True))
+    of_flow.get_by_role("link", name=name, exact=True).first.click()
     page.wait_for_url("**/deployment/**")
 
 

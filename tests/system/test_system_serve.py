@@ -277,8 +277,9 @@ class Local:
         return Runs(self.api)
 
     def flow_runs(self) -> list[dict[str, Any]]:
+        """Return the runs that somebody started, and their stages."""
         found: list[dict[str, Any]] = self.runs.ask("POST", "flow_runs/filter")
-        return found
+        return [run for run in found if not run["auto_scheduled"]]
 
     @property
     def variables(self) -> dict[str, str]:

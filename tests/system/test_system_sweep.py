@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from browser import browsing, keep, page_of
+from browser import browsing, keep, open_deployment, page_of
 from environments import MOUS, Environment
 from playwright.sync_api import Browser, Page
 from sides import Side, one_served
@@ -88,7 +88,7 @@ def test_a_sweep_is_due_every_five_minutes_by_itself(side: Side, browser: Browse
 
     assert {run["expected_start_time"][15:17] for run in found(scheduled)} <= {"0:", "5:"}
     page = page_of(browser)
-    page.goto(f"{side.ui}/deployments/deployment/{deployment}")
+    open_deployment(page, side.ui, side.name, "ingestion-sweep")
     page.get_by_text("every-5-minutes", exact=True).first.wait_for()
     page.get_by_text("Scheduled for").first.wait_for()
     keep(page, "sweep-schedule")
