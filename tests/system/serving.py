@@ -113,7 +113,7 @@ class Runs:
             f"{self.api}/{path}", method=method, headers=self.records.headers
         )
         data = json.dumps(content).encode() if content or method == "POST" else None
-        with urllib.request.urlopen(request, data, timeout=30) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, data, timeout=120) as answer:  # noqa: S310
             body = answer.read()
         return json.loads(body) if body else None
 
