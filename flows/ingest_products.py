@@ -14,11 +14,11 @@ from pydantic import BaseModel, ConfigDict
 
 from flows._cancel import cancellable
 from flows._environment import enter
+from flows._run_name import of_observation
 from flows._stage import Case, stage
 from tasks._task_page import Shown
 from tasks._task_progress import bytes_and_files, results_with_progress
 from tasks.alma.ids import EntityId
-from tasks.errors import PpiError
 from tasks.ingest import tasks as steps
 from tasks.ingest.consignment import STAGE, Consignment
 from tasks.ingest.jobs import Placed
@@ -49,15 +49,7 @@ class Ingested(BaseModel):
     is_news: bool
 
 
-def _run_name() -> str:
-    mous = str(flow_run.parameters["mous"])
-    try:
-        return f"ingest {EntityId.parse(mous).short}"
-    except PpiError:
-        return f"ingest {mous}"
-
-
-@flow(name="ingest-products", flow_run_name=_run_name, persist_result=False)
+@flow(name="ingest-products", flow_run_name=of_observation("ingest"), persist_result=False)
 def ingest_products(mous: str, profile: str, key: str | None = None) -> Ingested:
     """Archive the products that were delivered of a member observing unit set, each once, and announce them.
 

@@ -16,13 +16,13 @@ from blocks.profile import Profile
 from flows._cancel import cancellable
 from flows._environment import enter
 from flows._record import recorded
+from flows._run_name import of_observation
 from flows._stage import Case, stage
 from tasks._task_page import Shown
 from tasks._task_progress import bytes_and_files, results_with_progress, show_transfers
 from tasks.alma.ids import EntityId
 from tasks.casa.record import BlockRecord
 from tasks.casa.request import RESTORE_STEPS
-from tasks.errors import PpiError
 from tasks.ppr.procedures import ProcedureName
 from tasks.progress import Event
 from tasks.report import summary
@@ -37,15 +37,7 @@ from tasks.workspace.provenance import Input
 __all__ = ["restore_ous"]
 
 
-def _run_name() -> str:
-    mous = str(flow_run.parameters["mous"])
-    try:
-        return f"restore {EntityId.parse(mous).short}"
-    except PpiError:
-        return f"restore {mous}"
-
-
-@flow(name="restore-ous", flow_run_name=_run_name, persist_result=False)
+@flow(name="restore-ous", flow_run_name=of_observation("restore"), persist_result=False)
 def restore_ous(
     mous: str, profile: str, procedure: ProcedureName = "hifa_restore", again: bool = False
 ) -> Delivered:
