@@ -9,7 +9,7 @@ import pytest
 from prefect import Task
 from prefect.cache_policies import NO_CACHE
 
-import flows.ingest_products
+import flows._run_name
 from flows.ingest_products import ingest_products
 from tasks.catalog.archived import Archived
 from tasks.ingest import tasks as steps
@@ -35,7 +35,7 @@ def test_the_form_in_the_ui_explains_every_parameter() -> None:
     ],
 )
 def test_a_run_bears_the_name_of_its_observation(monkeypatch: pytest.MonkeyPatch, mous: str, name: str) -> None:
-    monkeypatch.setattr(flows.ingest_products, "flow_run", SimpleNamespace(parameters={"mous": mous}))
+    monkeypatch.setattr(flows._run_name, "flow_run", SimpleNamespace(parameters={"mous": mous}))
     assert callable(ingest_products.flow_run_name)
     assert ingest_products.flow_run_name() == name
 

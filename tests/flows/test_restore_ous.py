@@ -14,8 +14,8 @@ from prefect import Task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import exception_to_failed_state
 
+import flows._run_name
 import flows._stage
-import flows.restore_ous
 from blocks.profile import Cluster, Metadata, Ngas, Processing, Profile
 from flows.restore_ous import restore_ous
 from tasks import _task
@@ -50,7 +50,7 @@ def test_the_form_in_the_ui_explains_every_parameter() -> None:
     ],
 )
 def test_a_run_bears_the_name_of_its_observation(monkeypatch: pytest.MonkeyPatch, mous: str, name: str) -> None:
-    monkeypatch.setattr(flows.restore_ous, "flow_run", SimpleNamespace(parameters={"mous": mous}))
+    monkeypatch.setattr(flows._run_name, "flow_run", SimpleNamespace(parameters={"mous": mous}))
     assert callable(restore_ous.flow_run_name)
     assert restore_ous.flow_run_name() == name
 
